@@ -1,0 +1,41 @@
+"""Every key name in Redis, built here and nowhere else.
+
+    arq:queue:<tier>            zset    ready jobs; score = deadline in ms (a stock arq worker, which takes scores
+                                        up to now, would never pick one up before its deadline has passed)
+    arq:job:<job>               string  arq's job envelope in JSON
+    pointsman:delayed:<tier>    zset    jobs waiting for a moment; score = when due, ms
+    pointsman:spill:<tier>      zset    jobs that have another tier to go to; score = when they should, ms
+    pointsman:leases:<tier>     zset    jobs a worker has; score = when the lease ends, ms
+    pointsman:held              zset    every held job; score = deadline, ms
+    pointsman:held:<tier>       zset    held jobs this tier could take; score = deadline, ms
+    pointsman:job:<job>         hash    where the job stands; outlives the job by the result retention
+    pointsman:result:<job>      string  the result line; expires after the result retention
+    pointsman:gate:<scope>      hash    switch, closings, breaker and bucket levels of a tier or provider
+    pointsman:batch:<batch>     hash    counts by final state
+    pointsman:done:<batch>      stream  ids of finished jobs, in the order they finished
+    pointsman:fence             string  the fence counter; only grows
+    pointsman:outbox            stream  records on their way to the ledger
+    pointsman:outbox:source     string  names this outbox in the ledger; a new Redis gets a new one
+    pointsman:worker:<worker>   string  health of a living worker; expires
+    pointsman:wake:<tier>       channel a tier has work
+
+Standalone Redis or Sentinel: scripts build key names from these prefixes, which Redis Cluster does not allow.
+"""
+
+QUEUE = "arq:queue:"
+ENVELOPE = "arq:job:"
+DELAYED = "pointsman:delayed:"
+SPILL = "pointsman:spill:"
+LEASES = "pointsman:leases:"
+HELD = "pointsman:held"
+HELD_FOR = "pointsman:held:"
+JOB = "pointsman:job:"
+RESULT = "pointsman:result:"
+GATE = "pointsman:gate:"
+BATCH = "pointsman:batch:"
+DONE = "pointsman:done:"
+FENCE = "pointsman:fence"
+OUTBOX = "pointsman:outbox"
+OUTBOX_SOURCE = "pointsman:outbox:source"
+WORKER = "pointsman:worker:"
+WAKE = "pointsman:wake:"

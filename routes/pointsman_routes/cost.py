@@ -1,0 +1,30 @@
+"""Cost in integer micro-USD."""
+
+from dataclasses import dataclass
+from decimal import ROUND_CEILING, Decimal
+
+from .answer import Usage
+from .tier import Price
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rate:
+    """A known price and where it is from.
+
+    USD per million tokens is the same number as micro-USD per token.
+    """
+
+    price: Price
+    source: str
+    """`config`, or the name and version of the price list."""
+
+    def cost(self, usage: Usage) -> int:
+        """Micro-USD for what was used, rounded up."""
+        cached_price = self.price.cached_input if self.price.cached_input is not None else self.price.input
+        fresh = usage.input_tokens - usage.cached_input_tokens
+        total = (
+            fresh * self.price.input
+            + usage.cached_input_tokens * cached_price
+            + usage.output_tokens * self.price.output
+        )
+        return int(Decimal(total).to_integral_value(rounding=ROUND_CEILING))

@@ -1,0 +1,92 @@
+"""The job: one request to be answered once."""
+
+import hashlib
+import json
+from typing import Annotated, Any, Literal
+
+from pydantic import AliasChoices, Field, StringConstraints, field_validator
+
+from .wire import Wire
+
+Role = Literal["system", "developer", "user", "assistant"]
+CustomId = Annotated[str, StringConstraints(min_length=1, max_length=256)]
+ClassName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_.-]{0,63}$")]
+
+
+class TextPart(Wire):
+    """A piece of a message's content, in the spelling of the chat completions API."""
+
+    type: Literal["text"]
+    text: str
+
+
+class Message(Wire):
+    """One turn of the conversation."""
+
+    role: Role
+    content: str | tuple[TextPart, ...]
+
+    @property
+    def text(self) -> str:
+        """The content as one string."""
+        if isinstance(self.content, str):
+            return self.content
+        return "".join(part.text for part in self.content)
+
+
+class Job(Wire):
+    """One request to be answered once, as a producer hands it in.
+
+    What a tier cannot express makes it `unsupported` for that job; no parameter is dropped or rewritten.
+    """
+
+    custom_id: CustomId
+    """The producer's own name for the job; unique within a batch."""
+    task_class: ClassName = Field(alias="class", validation_alias=AliasChoices("class", "task_class"))
+    """The kind of work: picks route, floor, regions and deadline."""
+    messages: tuple[Message, ...] = Field(min_length=1)
+    max_tokens: int | None = Field(default=None, ge=1, le=10_000_000)
+    """Most tokens the answer may have; the class's own default when absent."""
+    temperature: float | None = Field(default=None, ge=0, le=2)
+    top_p: float | None = Field(default=None, gt=0, le=1)
+    stop: tuple[str, ...] | None = Field(default=None, max_length=16)
+    seed: int | None = None
+    metadata: dict[str, Any] = Field(default_factory=dict)
+    """Carried along, never sent to a vendor."""
+
+    @field_validator("stop", mode="before")
+    @classmethod
+    def _one_stop(cls, value: object) -> object:
+        return (value,) if isinstance(value, str) else value
+
+    @field_validator("messages")
+    @classmethod
+    def _says_something(cls, value: tuple[Message, ...]) -> tuple[Message, ...]:
+        if not any(message.text.strip() for message in value):
+            raise ValueError("every message is empty")
+        return value
+
+    @property
+    def characters(self) -> int:
+        """Characters a vendor will read; the base of the token estimate."""
+        return sum(len(message.text) for message in self.messages)
+
+    def to_wire(self) -> str:
+        """The job as compact JSON, absent parameters left out."""
+        return self.model_dump_json(by_alias=True, exclude_none=True)
+
+    def prompt_digest(self) -> str:
+        """SHA-256 of what is asked: the messages and parameters, not the names the producer gave it."""
+        asked = self.model_dump(by_alias=True, exclude_none=True, exclude={"custom_id", "metadata"})
+        return digest(asked)
+
+
+def digest(value: object) -> str:
+    """SHA-256 over compact JSON with sorted keys, as 64 hexadecimal digits."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def job_id_for(batch_id: str, custom_id: str) -> str:
+    """The id of a job: the same batch and custom_id always give the same id, so resubmission is harmless."""
+    return hashlib.sha256(f"{batch_id}\n{custom_id}".encode()).hexdigest()[:32]

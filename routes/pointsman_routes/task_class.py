@@ -1,0 +1,74 @@
+"""A task class: a kind of work, with its route, floor, regions and deadline."""
+
+from datetime import timedelta
+from enum import StrEnum
+
+from pydantic import Field
+
+from .duration import Duration
+from .wire import Wire
+
+
+class OnEmpty(StrEnum):
+    """What a second empty answer does."""
+
+    MOVE = "move"
+    FAIL = "fail"
+
+
+class OnTruncated(StrEnum):
+    """What an answer stopped at the token limit does."""
+
+    ACCEPT = "accept"
+    MOVE = "move"
+    FAIL = "fail"
+
+
+class OnRefused(StrEnum):
+    """What a refusal does."""
+
+    FAIL = "fail"
+    MOVE = "move"
+
+
+class OnExhausted(StrEnum):
+    """What happens when no tier is left."""
+
+    HOLD = "hold"
+    FAIL = "fail"
+
+
+class TaskClass(Wire):
+    """A kind of work: its route, quality floor, allowed regions, deadline."""
+
+    name: str = ""
+    route: tuple[str, ...] = Field(min_length=1)
+    """Tiers in order: the primary, then the backups."""
+    quality_floor: float = Field(default=0, ge=0, le=1)
+    allow_below_floor: tuple[str, ...] = ()
+    """Tiers that may serve below the floor; their answers are marked downgraded."""
+    regions: tuple[str, ...] | None = Field(default=None, min_length=1)
+    """Where the work may be processed; absent means anywhere."""
+    max_retention_days: int | None = Field(default=None, ge=0)
+    """Longest a vendor may keep it; absent means any."""
+    deadline: Duration = timedelta(hours=24)
+    """From acceptance; claims go earliest deadline first."""
+    spill_after: Duration = timedelta(minutes=5)
+    """Waited this long for one tier: move on."""
+    max_attempts: int = Field(default=6, ge=1, le=100)
+    """Counting failures, not waits."""
+    max_tokens: int = Field(default=1024, ge=1)
+    """Answer limit of a job that sets none."""
+    on_empty: OnEmpty = OnEmpty.MOVE
+    on_truncated: OnTruncated = OnTruncated.ACCEPT
+    on_refused: OnRefused = OnRefused.FAIL
+    on_exhausted: OnExhausted = OnExhausted.HOLD
+
+    @property
+    def primary(self) -> str:
+        """The tier a job of this class is first queued for."""
+        return self.route[0]
+
+    def hop(self, tier: str) -> int:
+        """Position of a tier on the route: 0 is the primary; a tier no longer on it comes after the last."""
+        return self.route.index(tier) if tier in self.route else len(self.route)

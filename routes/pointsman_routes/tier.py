@@ -1,0 +1,83 @@
+"""A tier: one model at one provider with its limits, price and measured quality."""
+
+import re
+from datetime import timedelta
+from decimal import Decimal
+from fnmatch import fnmatchcase
+
+from pydantic import Field, field_validator
+
+from .duration import Duration
+from .wire import Wire
+
+_SNAPSHOT = re.compile(r"-(\d{4}-\d{2}-\d{2}|\d{8}|\d{6}|\d{4}|\d{3})$")
+
+
+class Limits(Wire):
+    """What may be used per minute, per day and at once; 0 or absent means not limited by us."""
+
+    rpm: int = Field(default=0, ge=0)
+    """Requests a minute."""
+    tpm: int = Field(default=0, ge=0)
+    """Tokens a minute, in and out together."""
+    itpm: int = Field(default=0, ge=0)
+    """Input tokens a minute."""
+    otpm: int = Field(default=0, ge=0)
+    """Output tokens a minute."""
+    rpd: int = Field(default=0, ge=0)
+    """Requests a day; the day is UTC."""
+    concurrency: int = Field(default=0, ge=0)
+    """Calls in flight at once."""
+
+
+class Price(Wire):
+    """USD per million tokens."""
+
+    input: Decimal = Field(ge=0, le=1_000_000)
+    output: Decimal = Field(ge=0, le=1_000_000)
+    cached_input: Decimal | None = Field(default=None, ge=0, le=1_000_000)
+    """Input tokens the vendor read from its cache; the input price when absent."""
+
+    @field_validator("input", "output", "cached_input", mode="before")
+    @classmethod
+    def _exact(cls, value: object) -> object:
+        # 0.1 in TOML is the decimal 0.1, not its nearest binary fraction.
+        return Decimal(repr(value)) if isinstance(value, float) else value
+
+
+class Tier(Wire):
+    """One model at one provider."""
+
+    name: str = ""
+    """`provider/tier`; filled in from where the table stands in the file."""
+    model: str = Field(min_length=1)
+    """The model name the vendor is asked for."""
+    served_as: tuple[str, ...] = ()
+    """Other names the vendor may answer with, as shell patterns; a dated snapshot of `model` always matches."""
+    quality: float | None = Field(default=None, ge=0, le=1)
+    """Measured quality; a class with a floor needs it."""
+    context_window: int | None = Field(default=None, ge=1)
+    """Tokens, prompt and answer together."""
+    limits: Limits = Limits()
+    burst: Duration = timedelta(seconds=1)
+    """Rate that may be spent at once until the vendor's headers say more."""
+    timeout: Duration = timedelta(seconds=60)
+    """For the whole call."""
+    price: Price | None = None
+    """Own price; otherwise the public price list."""
+
+    @property
+    def provider(self) -> str:
+        """The provider's name."""
+        return self.name.partition("/")[0]
+
+    def serves(self, answered_as: str | None) -> bool:
+        """Whether an answer naming this model is the one that was asked for.
+
+        A vendor that names no model is taken at its word: there is nothing to compare.
+        """
+        if answered_as is None or answered_as == self.model:
+            return True
+        if answered_as.startswith(self.model) and _SNAPSHOT.fullmatch(answered_as[len(self.model) :]):
+            return True
+        return any(fnmatchcase(answered_as, pattern) for pattern in self.served_as)
