@@ -1,1 +1,50 @@
-"""Placeholder."""
+"""Redis: every key name, every Lua script with its one typed caller; leases, buckets, outbox."""
+
+from .connection import MISSING, client, connect, place, redis_errors, redis_settings
+from .envelope import FUNCTION, decode_envelope, encode_envelope, from_json, to_json
+from .job_queue import Admission, BatchProgress, JobQueue, NewJob
+from .outbox import START, Outbox, OutboxEntry
+from .overview import JobView, Observer, Overview, TierLoad
+from .scripts import script_text
+from .settings import Settings
+from .switchboard import BreakerState, Gate, Switchboard
+from .tier_queue import HEARTBEAT_S, LEASE_S, Claim, Lease, Settlement, TierProfile, TierQueue
+from .wake import WakeUps
+
+__all__ = [
+    "FUNCTION",
+    "HEARTBEAT_S",
+    "LEASE_S",
+    "MISSING",
+    "START",
+    "Admission",
+    "BatchProgress",
+    "BreakerState",
+    "Claim",
+    "Gate",
+    "JobQueue",
+    "JobView",
+    "Lease",
+    "NewJob",
+    "Observer",
+    "Outbox",
+    "OutboxEntry",
+    "Overview",
+    "Settings",
+    "Settlement",
+    "Switchboard",
+    "TierLoad",
+    "TierProfile",
+    "TierQueue",
+    "WakeUps",
+    "client",
+    "connect",
+    "decode_envelope",
+    "encode_envelope",
+    "from_json",
+    "place",
+    "redis_errors",
+    "redis_settings",
+    "script_text",
+    "to_json",
+]

@@ -4,7 +4,7 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from redis.asyncio import Redis
+from arq import ArqRedis
 
 from . import keys
 
@@ -27,7 +27,7 @@ class OutboxEntry:
 class Outbox:
     """Reads and trims the stream. Writing happens inside the scripts, in the same step as what is recorded."""
 
-    def __init__(self, redis: "Redis[bytes]") -> None:
+    def __init__(self, redis: ArqRedis) -> None:
         self._redis = redis
 
     async def source(self) -> str:
@@ -44,9 +44,7 @@ class Outbox:
     async def trim(self, committed: str) -> int:
         """Drop entries up to and including `committed`; call it only after the ledger has committed them."""
         milliseconds, _, sequence = committed.partition("-")
-        dropped = await self._redis.xtrim(
-            keys.OUTBOX, minid=f"{milliseconds}-{int(sequence) + 1}", approximate=False
-        )
+        dropped = await self._redis.xtrim(keys.OUTBOX, minid=f"{milliseconds}-{int(sequence) + 1}", approximate=False)
         return int(dropped)
 
     async def length(self) -> int:
@@ -63,6 +61,4 @@ class Outbox:
 
 def _entry(entry_id: bytes, fields: dict[bytes, bytes]) -> OutboxEntry:
     at = fields.get(b"at", b"")
-    return OutboxEntry(
-        entry_id=entry_id.decode(), at=int(at) if at.isdigit() else 0, record=fields.get(b"record", b"")
-    )
+    return OutboxEntry(entry_id=entry_id.decode(), at=int(at) if at.isdigit() else 0, record=fields.get(b"record", b""))

@@ -5,9 +5,10 @@ import tempfile
 from datetime import timedelta
 from pathlib import Path
 
-from pointsman_routes import Duration
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from pointsman_routes import Duration
 
 _LONGEST_SOCKET = 100
 """A Unix socket's path has room for 107 bytes on Linux, 103 on macOS."""

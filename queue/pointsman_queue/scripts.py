@@ -1,0 +1,37 @@
+"""The Lua scripts: loaded from their files, each with the key names in front."""
+
+from functools import cache
+from importlib.resources import files
+
+from . import keys
+
+_NAMES = {
+    "queue": keys.QUEUE,
+    "envelope": keys.ENVELOPE,
+    "delayed": keys.DELAYED,
+    "spill": keys.SPILL,
+    "leases": keys.LEASES,
+    "held": keys.HELD,
+    "held_for": keys.HELD_FOR,
+    "job": keys.JOB,
+    "result": keys.RESULT,
+    "gate": keys.GATE,
+    "batch": keys.BATCH,
+    "done": keys.DONE,
+    "fence": keys.FENCE,
+    "outbox": keys.OUTBOX,
+    "worker": keys.WORKER,
+    "wake": keys.WAKE,
+}
+
+
+@cache
+def script_text(verb: str) -> str:
+    """A script's text, with the key names as the table `K` on a line before it.
+
+    Args:
+        verb: the file's name without its ending: enqueue, claim, renew, settle or switch.
+    """
+    names = ", ".join(f"{name} = '{key}'" for name, key in _NAMES.items())
+    body = files(__package__).joinpath("scripts", f"{verb}.lua").read_text(encoding="utf-8")
+    return f"local K = {{{names}}}\n{body}"

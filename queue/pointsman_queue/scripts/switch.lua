@@ -1,0 +1,47 @@
+-- Turn a tier or provider off or on, or call a job off.
+--
+-- KEYS     none: names are built from K (keys.py)
+-- ARGV[1]  disable | enable | cancel
+-- ARGV[2]  the scope: a tier's or provider's name; for cancel the job id
+-- ARGV[3]  why
+-- ARGV[4]  who
+-- ARGV[5]  record, JSON; empty for cancel, whose record is the job's final one
+-- ARGV[6]  tiers to wake, from here on
+-- Returns  disable, enable: {'ok'}
+--          cancel: {'ok'}, {'final', state} or {'missing'}
+local action, scope = ARGV[1], ARGV[2]
+local time = redis.call('TIME')
+
+if action == 'cancel' then
+  local key = K.job .. scope
+  local job = redis.call('HMGET', key, 'state', 'tier')
+  local state, tier = job[1], job[2]
+  if not state then return {'missing'} end
+  if state == 'succeeded' or state == 'failed' or state == 'expired' or state == 'cancelled' then
+    return {'final', state}
+  end
+  -- The next claim hands it over as cancelled; a running call loses its lease now and its answer is not delivered.
+  redis.call('HSET', key, 'cancel', ARGV[4])
+  if state == 'leased' then
+    redis.call('ZADD', K.leases .. tier, 'XX', 0, scope)
+  elseif state == 'held' then
+    redis.call('ZADD', K.held, 'XX', 0, scope)
+  else
+    redis.call('ZREM', K.delayed .. tier, scope)
+    redis.call('HSET', key, 'state', 'queued')
+    redis.call('ZADD', K.queue .. tier, 0, scope)
+  end
+  redis.call('PUBLISH', K.wake .. tier, '1')
+  return {'ok'}
+end
+
+local key = K.gate .. scope
+if action == 'disable' then
+  redis.call('HSET', key, 'disabled', ARGV[3], 'disabled_by', ARGV[4])
+else
+  redis.call('HDEL', key, 'disabled', 'disabled_by', 'closed_until', 'closed_reason', 'open_until', 'opens',
+    'probe_until', 'failing', 'throttled_until', 'streak')
+end
+redis.call('XADD', K.outbox, '*', 'at', string.format('%d%06d', time[1], time[2]), 'record', ARGV[5])
+for i = 6, #ARGV do redis.call('PUBLISH', K.wake .. ARGV[i], '1') end
+return {'ok'}
