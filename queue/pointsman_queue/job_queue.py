@@ -15,7 +15,7 @@ from .scripts import script_text
 
 MEMORY_MARK = 0.75
 """Share of maxmemory above which no job is taken."""
-_DIGEST_KEPT = 32
+_DIGEST_KEPT = 16
 """Hexadecimal digits of the prompt digest kept to tell a resubmission from a conflict."""
 
 

@@ -55,6 +55,8 @@ class Lease:
     estimate_out: int
     task_class: str
     batch_id: str
+    skipped: int
+    """Attempts before this one that ended before the call was made."""
 
     @property
     def seconds_left(self) -> float:
@@ -103,7 +105,7 @@ class Settlement:
     close_ms: int | None = None
     """With a reason: for how long; None until an operator enables the tier."""
     job_fields: dict[str, str | int] = field(default_factory=dict)
-    """What to remember of the job: failures, tries, path, barred, cost, calls."""
+    """What to remember of the job: failures, tries, path, barred, cost, skipped."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -276,11 +278,11 @@ def _head(settlement: Settlement) -> str:
 
 def _lease(tier: str, now_us: int, entry: list[Any]) -> Lease:
     (job_id, envelope, fence, calls, failures, tries, recoveries, path, barred, accepted, deadline, cost,
-     tokens_in, tokens_out, task_class, batch) = entry[:16]  # fmt: skip
+     tokens_in, tokens_out, task_class, batch, skipped) = entry[:17]  # fmt: skip
     return Lease(
         job_id=job_id.decode(),
         tier=tier,
-        fence=str(fence),
+        fence=fence.decode(),
         job=decode_envelope(envelope),
         reason=entry[17].decode() if len(entry) > 17 else None,
         attempt=int(calls),
@@ -297,4 +299,5 @@ def _lease(tier: str, now_us: int, entry: list[Any]) -> Lease:
         estimate_out=int(tokens_out),
         task_class=task_class.decode(),
         batch_id=batch.decode(),
+        skipped=int(skipped),
     )

@@ -63,6 +63,7 @@ from .record import (
 )
 from .result import Requested, Response, Result, ResultError, Served, Story, TokenCount, format_usd
 from .route_table import RouteTable, build_route_table, read_route_table
+from .schema import config_schema
 from .state import JobState, Reason
 from .task_class import OnEmpty, OnExhausted, OnRefused, OnTruncated, TaskClass
 from .tier import Limits, Price, Tier
@@ -146,6 +147,7 @@ __all__ = [
     "Wire",
     "build_route_table",
     "check_surroundings",
+    "config_schema",
     "decide",
     "digest",
     "format_duration",

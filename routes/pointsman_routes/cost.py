@@ -19,9 +19,9 @@ class Rate:
     """`config`, or the name and version of the price list."""
 
     def cost(self, usage: Usage) -> int:
-        """Micro-USD for what was used, rounded up."""
+        """Micro-USD for what was used, rounded up. Never negative, whatever the vendor claims to have cached."""
         cached_price = self.price.cached_input if self.price.cached_input is not None else self.price.input
-        fresh = usage.input_tokens - usage.cached_input_tokens
+        fresh = max(0, usage.input_tokens - usage.cached_input_tokens)
         total = (
             fresh * self.price.input
             + usage.cached_input_tokens * cached_price

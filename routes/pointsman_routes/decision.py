@@ -221,8 +221,9 @@ def _failed_call(standing: Standing, reason: Reason, detail: str, at_least: floa
     if standing.tries_here + 1 < TRIES_PER_TIER and at_least <= BACKOFF_MOST_S:
         return Decision(step=wait, counted=True, healthy=False)
     step = relocate(standing, reason)
-    alone = isinstance(step, Hold) and standing.tier in standing.open_tiers
-    return Decision(step=wait if alone else step, counted=True, healthy=False)
+    if not isinstance(step, Move) and _still_open(standing):
+        step = wait
+    return Decision(step=step, counted=True, healthy=False)
 
 
 def _closed(standing: Standing, reason: Reason, seconds: float | None, *, bar: bool = False) -> Decision:
@@ -252,6 +253,12 @@ def _elsewhere(standing: Standing, reason: Reason, *, healthy: bool) -> Decision
 
 def _give_up(code: str, detail: str, *, healthy: bool) -> Decision:
     return Decision(step=Fail(code=code, detail=detail), counted=True, healthy=healthy)
+
+
+def _still_open(standing: Standing) -> bool:
+    """Whether the job may be asked at its own tier again; then no tier being left is not yet true."""
+    here = standing.tier
+    return here in standing.open_tiers and here in standing.task_class.route and here not in standing.barred
 
 
 def _spent(standing: Standing) -> bool:

@@ -4,7 +4,7 @@ import re
 from datetime import timedelta
 from typing import Annotated
 
-from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, PlainSerializer, WithJsonSchema
 
 _UNITS = {
     "ms": timedelta(milliseconds=1),
@@ -29,13 +29,13 @@ def parse_duration(text: object) -> timedelta:
     """
     if isinstance(text, timedelta):
         return text
-    if text in ("0", 0):
+    if text == "0" or (isinstance(text, int) and not isinstance(text, bool) and text == 0):
         return timedelta()
     if not isinstance(text, str) or not _WHOLE.fullmatch(text.replace(" ", "")):
-        raise ValueError('write a duration with its unit, such as "250ms", "60s", "5m", "1h" or "30d"')
+        raise ValueError('not a duration; write a number with its unit, such as "250ms", "60s", "5m", "1h" or "30d"')
     parts = _PART.findall(text.replace(" ", ""))
     if sum(float(amount) * _UNITS[unit].total_seconds() for amount, unit in parts) > _LONGEST.total_seconds():
-        raise ValueError("a duration is at most ten years")
+        raise ValueError('longer than ten years; write at most "3650d"')
     return sum((float(amount) * _UNITS[unit] for amount, unit in parts), timedelta())
 
 
@@ -55,6 +55,24 @@ Duration = Annotated[
     timedelta,
     BeforeValidator(parse_duration),
     PlainSerializer(format_duration, return_type=str),
-    WithJsonSchema({"type": "string", "examples": ["250ms", "60s", "5m", "1h", "30d"]}),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "string", "pattern": r"^(0|( *[0-9]+(\.[0-9]+)? *(ms|s|m|h|d))+ *)$"},
+                {"const": 0},
+            ],
+            "examples": ["250ms", "60s", "5m", "1h", "30d"],
+        }
+    ),
 ]
 """A timedelta written as text; canonical in the policy digest."""
+
+
+def _not_zero(value: timedelta) -> timedelta:
+    if not value:
+        raise ValueError("must be longer than nothing; write a time above 0")
+    return value
+
+
+PositiveDuration = Annotated[Duration, AfterValidator(_not_zero)]
+"""A duration that cannot be zero: a timeout of nothing fails every call."""

@@ -4,7 +4,7 @@ import hashlib
 import json
 from typing import Annotated, Any, Literal
 
-from pydantic import AliasChoices, Field, StringConstraints, field_validator
+from pydantic import AliasChoices, Field, StringConstraints, field_validator, model_validator
 
 from .wire import Wire
 
@@ -66,6 +66,18 @@ class Job(Wire):
             raise ValueError("every message is empty")
         return value
 
+    @model_validator(mode="after")
+    def _can_travel(self) -> "Job":
+        try:
+            "".join((*(message.text for message in self.messages), *(self.stop or ()))).encode()
+            if self.metadata:
+                json.dumps(self.metadata, allow_nan=False, ensure_ascii=False).encode()
+        except (TypeError, ValueError, RecursionError):
+            raise ValueError(
+                "cannot be written as JSON in UTF-8; look for half a surrogate pair, or `metadata` that is no JSON"
+            ) from None
+        return self
+
     @property
     def characters(self) -> int:
         """Characters a vendor will read; the base of the token estimate."""
@@ -76,9 +88,13 @@ class Job(Wire):
         return self.model_dump_json(by_alias=True, exclude_none=True)
 
     def prompt_digest(self) -> str:
-        """SHA-256 of what is asked: the messages and parameters, not the names the producer gave it."""
-        asked = self.model_dump(by_alias=True, exclude_none=True, exclude={"custom_id", "metadata"})
-        return digest(asked)
+        """SHA-256 of what is asked: the class, messages and parameters, not the names the producer gave it.
+
+        Taken over the compact JSON with its keys in the order declared above and absent ones left out, so a parameter
+        added at the end leaves every older digest as it was.
+        """
+        asked = self.model_dump_json(by_alias=True, exclude_none=True, exclude={"custom_id", "metadata"})
+        return hashlib.sha256(asked.encode()).hexdigest()
 
 
 def digest(value: object) -> str:
@@ -89,4 +105,4 @@ def digest(value: object) -> str:
 
 def job_id_for(batch_id: str, custom_id: str) -> str:
     """The id of a job: the same batch and custom_id always give the same id, so resubmission is harmless."""
-    return hashlib.sha256(f"{batch_id}\n{custom_id}".encode()).hexdigest()[:32]
+    return digest([batch_id, custom_id])[:32]

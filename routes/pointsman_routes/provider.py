@@ -3,7 +3,7 @@
 from enum import StrEnum
 from typing import Annotated
 
-from pydantic import AnyHttpUrl, Field, StringConstraints, field_validator, model_validator
+from pydantic import AnyHttpUrl, ConfigDict, Field, StringConstraints, field_validator, model_validator
 
 from .tier import Limits, Tier
 from .wire import Wire
@@ -25,15 +25,24 @@ class ProviderKind(StrEnum):
 class KeySource(Wire):
     """Where a key is read from. Never the key itself."""
 
-    env: str | None = None
+    model_config = ConfigDict(json_schema_extra={"minProperties": 1, "maxProperties": 1})
+
+    env: str | None = Field(default=None, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
     """Name of an environment variable."""
     file: str | None = None
     """Path of a file that holds nothing but the key."""
 
+    @model_validator(mode="before")
+    @classmethod
+    def _is_reference(cls, data: object) -> object:
+        if not isinstance(data, dict | KeySource):
+            raise ValueError('a key never stands in this file; write { env = "NAME" } or { file = "path" }')  # noqa: TRY004
+        return data
+
     @model_validator(mode="after")
     def _one_place(self) -> "KeySource":
         if (self.env is None) == (self.file is None):
-            raise ValueError('write { env = "NAME" } or { file = "path" }, one of the two')
+            raise ValueError('a key has one source; write { env = "NAME" } or { file = "path" }')
         return self
 
 
@@ -42,6 +51,7 @@ class Provider(Wire):
 
     name: str = ""
     kind: ProviderKind
+    """The wire format it speaks."""
     owner: str = Field(min_length=1)
     """Who answers for this key."""
     api_key: KeySource | None = None
@@ -55,6 +65,7 @@ class Provider(Wire):
     limits: Limits = Limits()
     """Shared by all tiers of the account."""
     tiers: dict[Name, Tier] = Field(min_length=1)
+    """One table per model: `[providers.NAME.tiers.TIER]`."""
 
     @model_validator(mode="before")
     @classmethod
@@ -72,14 +83,14 @@ class Provider(Wire):
     def _is_url(cls, value: str | None) -> str | None:
         if value is not None:
             url = AnyHttpUrl(value)
-            if url.username or url.password or url.query:
-                raise ValueError("a base_url carries no user, password or query; name the key in `api_key`")
+            if url.username or url.password or url.query or url.fragment:
+                raise ValueError("a base_url carries no user, password, query or fragment; name the key in `api_key`")
         return value.rstrip("/") if value is not None else None
 
     @model_validator(mode="after")
     def _needs(self) -> "Provider":
         if self.kind is ProviderKind.OPENAI_COMPATIBLE and self.base_url is None:
-            raise ValueError("an openai-compatible provider needs its `base_url`")
+            raise ValueError('an openai-compatible provider has no default address; write base_url = "https://..."')
         if self.kind is not ProviderKind.OPENAI_COMPATIBLE and self.api_key is None:
-            raise ValueError('name where the key is: api_key = { env = "NAME" }')
+            raise ValueError('no key is named; write api_key = { env = "NAME" }')
         return self

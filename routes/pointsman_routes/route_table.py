@@ -126,9 +126,9 @@ def _named(path: str, table: Mapping[str, Any]) -> Iterable[str]:
 
 def _problem(path: str, details: ErrorDetails) -> Problem:
     place = path + "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in details["loc"])
-    message = details["msg"].removeprefix("Value error, ")
-    message = message[:1].lower() + message[1:]
-    return Problem(place.removesuffix(".[key]"), message, _REMEDIES.get(details["type"], "correct the value"))
+    message, _, remedy = details["msg"].removeprefix("Value error, ").partition("; ")
+    message = message if message[:2].isupper() else message[:1].lower() + message[1:]
+    return Problem(place.removesuffix(".[key]"), message, remedy or _REMEDIES.get(details["type"], "correct the value"))
 
 
 def _tier_names(raw: Mapping[str, Any]) -> Iterable[str]:

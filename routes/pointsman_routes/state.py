@@ -55,3 +55,8 @@ class Reason(StrEnum):
     """An operator switched the tier or its provider off."""
     OFF_ROUTE = "off_route"
     """The configuration no longer has the tier on the class's route."""
+
+    @classmethod
+    def named(cls, text: str | None) -> "Reason | None":
+        """The reason of that spelling; None if there is none."""
+        return next((reason for reason in cls if reason.value == text), None)

@@ -5,7 +5,7 @@ from enum import StrEnum
 
 from pydantic import Field
 
-from .duration import Duration
+from .duration import Duration, PositiveDuration
 from .wire import Wire
 
 
@@ -45,13 +45,14 @@ class TaskClass(Wire):
     route: tuple[str, ...] = Field(min_length=1)
     """Tiers in order: the primary, then the backups."""
     quality_floor: float = Field(default=0, ge=0, le=1)
+    """Lowest measured quality that may serve; 0 is none."""
     allow_below_floor: tuple[str, ...] = ()
     """Tiers that may serve below the floor; their answers are marked downgraded."""
     regions: tuple[str, ...] | None = Field(default=None, min_length=1)
     """Where the work may be processed; absent means anywhere."""
     max_retention_days: int | None = Field(default=None, ge=0)
     """Longest a vendor may keep it; absent means any."""
-    deadline: Duration = timedelta(hours=24)
+    deadline: PositiveDuration = timedelta(hours=24)
     """From acceptance; claims go earliest deadline first."""
     spill_after: Duration = timedelta(minutes=5)
     """Waited this long for one tier: move on."""
@@ -60,9 +61,13 @@ class TaskClass(Wire):
     max_tokens: int = Field(default=1024, ge=1)
     """Answer limit of a job that sets none."""
     on_empty: OnEmpty = OnEmpty.MOVE
+    """What a second empty answer does."""
     on_truncated: OnTruncated = OnTruncated.ACCEPT
+    """What an answer stopped at the token limit does; an accepted one is flagged."""
     on_refused: OnRefused = OnRefused.FAIL
+    """What a refusal does."""
     on_exhausted: OnExhausted = OnExhausted.HOLD
+    """What happens when no tier is left; a held job waits until its deadline."""
 
     @property
     def primary(self) -> str:

@@ -4,29 +4,33 @@ import re
 from datetime import timedelta
 from decimal import Decimal
 from fnmatch import fnmatchcase
+from typing import Annotated
 
 from pydantic import Field, field_validator
 
-from .duration import Duration
+from .duration import PositiveDuration
 from .wire import Wire
 
 _SNAPSHOT = re.compile(r"-(\d{4}-\d{2}-\d{2}|\d{8}|\d{6}|\d{4}|\d{3})$")
+
+Limit = Annotated[int, Field(ge=0, le=1_000_000_000_000)]
+"""A limit; its ceiling keeps the arithmetic of the Redis scripts exact."""
 
 
 class Limits(Wire):
     """What may be used per minute, per day and at once; 0 or absent means not limited by us."""
 
-    rpm: int = Field(default=0, ge=0)
+    rpm: Limit = 0
     """Requests a minute."""
-    tpm: int = Field(default=0, ge=0)
+    tpm: Limit = 0
     """Tokens a minute, in and out together."""
-    itpm: int = Field(default=0, ge=0)
+    itpm: Limit = 0
     """Input tokens a minute."""
-    otpm: int = Field(default=0, ge=0)
+    otpm: Limit = 0
     """Output tokens a minute."""
-    rpd: int = Field(default=0, ge=0)
+    rpd: Limit = 0
     """Requests a day; the day is UTC."""
-    concurrency: int = Field(default=0, ge=0)
+    concurrency: Limit = 0
     """Calls in flight at once."""
 
 
@@ -34,7 +38,9 @@ class Price(Wire):
     """USD per million tokens."""
 
     input: Decimal = Field(ge=0, le=1_000_000)
+    """Input tokens."""
     output: Decimal = Field(ge=0, le=1_000_000)
+    """Output tokens, reasoning included."""
     cached_input: Decimal | None = Field(default=None, ge=0, le=1_000_000)
     """Input tokens the vendor read from its cache; the input price when absent."""
 
@@ -43,6 +49,14 @@ class Price(Wire):
     def _exact(cls, value: object) -> object:
         # 0.1 in TOML is the decimal 0.1, not its nearest binary fraction.
         return Decimal(repr(value)) if isinstance(value, float) else value
+
+    @field_validator("input", "output", "cached_input")
+    @classmethod
+    def _canonical(cls, value: Decimal | None) -> Decimal | None:
+        # 2, 2.0 and 2.00 are one price and must not change the policy digest.
+        if value is None:
+            return None
+        return value.quantize(Decimal(1)) if value == value.to_integral_value() else value.normalize()
 
 
 class Tier(Wire):
@@ -59,9 +73,10 @@ class Tier(Wire):
     context_window: int | None = Field(default=None, ge=1)
     """Tokens, prompt and answer together."""
     limits: Limits = Limits()
-    burst: Duration = timedelta(seconds=1)
+    """Of this tier alone; the account may have its own."""
+    burst: PositiveDuration = timedelta(seconds=1)
     """Rate that may be spent at once until the vendor's headers say more."""
-    timeout: Duration = timedelta(seconds=60)
+    timeout: PositiveDuration = timedelta(seconds=60)
     """For the whole call."""
     price: Price | None = None
     """Own price; otherwise the public price list."""

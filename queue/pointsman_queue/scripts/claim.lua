@@ -14,7 +14,7 @@
 -- Returns  {now us, wait ms, jobs, handed}
 --          wait ms  until it is worth asking again; -1 until woken
 --          jobs     {id, envelope, fence, calls, failures, tries, recoveries, path, barred, accepted us,
---                    deadline ms, cost, tokens in, tokens out, class, batch, digest}
+--                    deadline ms, cost, tokens in, tokens out, class, batch, skipped}
 --          handed   the same, with the reason after it: expired, poison, cancelled, rate_limited, or why the tier is
 --                   shut; leased without a call, to be settled at once
 local ask = cjson.decode(ARGV[1])
@@ -161,28 +161,49 @@ end
 -- 5. Leasing, with a call or without one.
 local function fields_of(id)
   return redis.call('HMGET', K.job .. id, 'calls', 'failures', 'tries', 'recoveries', 'path', 'barred', 'accepted',
-    'deadline', 'cost', 'chars', 'out', 'class', 'batch', 'digest', 'cancel')
+    'deadline', 'cost', 'chars', 'out', 'class', 'batch', 'skipped', 'cancel')
 end
 
+-- Fences are taken in one block; unused ones are skipped, they need only grow.
+local next_fence = nil
+local function fence_of()
+  if not next_fence then
+    local block = ask.limit + ask.hand_limit
+    next_fence = redis.call('INCRBY', K.fence, block) - block
+  end
+  next_fence = next_fence + 1
+  return string.format('%.0f', next_fence)
+end
+
+local worker_json = cjson.encode(ask.worker)
+local lease_ends = ms_text(now_ms + ask.lease_ms)
+local taken, leased = {}, {}
 local function lease(id, job, tokens_in, tokens_out, call)
-  local fence = redis.call('INCR', K.fence)
-  local calls = (tonumber(job[1]) or 0) + call
-  local ends = ms_text(now_ms + ask.lease_ms)
-  redis.call('ZREM', ready, id)
-  redis.call('ZREM', spill, id)
-  redis.call('ZADD', leases, ends, id)
-  redis.call('HSET', K.job .. id, 'state', 'leased', 'fence', fence, 'worker', ask.worker, 'started', now_text,
-    'calls', calls, 'est_in', tokens_in, 'est_out', tokens_out)
+  local fence = fence_of()
+  local calls = string.format('%.0f', (tonumber(job[1]) or 0) + call)
+  taken[#taken + 1] = id
+  leased[#leased + 1] = lease_ends
+  leased[#leased + 1] = id
   if call == 1 then
-    redis.call('HSET', K.job .. id, 'called', 1)
-    record('attempt_started', string.format(
-      '"job_id":%s,"attempt":%d,"hop":%d,"worker":%s,"fence":%.0f,"task_class":%s,%s',
-      cjson.encode(id), calls, ask.hops[job[12]] or 99, cjson.encode(ask.worker), fence, cjson.encode(job[12]),
-      ask.fragment))
+    redis.call('HSET', K.job .. id, 'state', 'leased', 'fence', fence, 'worker', ask.worker, 'started', now_text,
+      'est_in', tokens_in, 'est_out', tokens_out, 'calls', calls, 'called', '1')
+    record('attempt_started', '"job_id":"' .. id .. '","attempt":' .. calls .. ',"hop":' .. (ask.hops[job[12]] or 99)
+      .. ',"worker":' .. worker_json .. ',"fence":' .. fence .. ',"task_class":"' .. job[12] .. '",' .. ask.fragment)
+  else
+    redis.call('HSET', K.job .. id, 'state', 'leased', 'fence', fence, 'worker', ask.worker, 'started', now_text,
+      'est_in', 0, 'est_out', 0)
   end
   local envelope = redis.call('GET', K.envelope .. id) or ''
   return {id, envelope, fence, calls, job[2] or '0', job[3] or '0', job[4] or '0', job[5] or '', job[6] or '',
-    job[7], job[8], job[9] or '0', tokens_in, tokens_out, job[12], job[13], job[14]}
+    job[7], job[8], job[9] or '0', tokens_in, tokens_out, job[12], job[13], job[14] or '0'}
+end
+
+-- Out of the queue and into the leases, all at once. `unpack` has room for a claim's few hundred.
+local function write_leases()
+  if #taken == 0 then return end
+  redis.call('ZREM', ready, unpack(taken))
+  redis.call('ZREM', spill, unpack(taken))
+  redis.call('ZADD', leases, unpack(leased))
 end
 
 local jobs, handed = {}, {}
@@ -227,6 +248,7 @@ if reason then
     local job = fields_of(id)
     if job[8] then hand(id, job, done_for(job) or reason) else quarantine(id) end
   end
+  write_leases()
   if redis.call('ZCARD', ready) > 0 then soonest(1) end
   return {now_text, wait_ms, jobs, handed}
 end
@@ -312,14 +334,17 @@ if #jobs > 0 then
 end
 
 -- Waited longer than its class lets it wait for one tier.
+write_leases()
+taken, leased = {}, {}
 if blocked or limit == 0 then
   local late = redis.call('ZRANGEBYSCORE', spill, '-inf', ms_text(now_ms), 'LIMIT', 0, room())
   for _, id in ipairs(late) do
     local job = fields_of(id)
     redis.call('ZREM', spill, id)
-    if redis.call('ZREM', ready, id) == 1 then hand(id, job, 'rate_limited') end
+    if redis.call('ZREM', ready, id) == 1 then hand(id, job, done_for(job) or 'rate_limited') end
   end
 end
+write_leases()
 if blocked then
   local next_late = redis.call('ZRANGE', spill, 0, 0, 'WITHSCORES')
   if next_late[2] then soonest(tonumber(next_late[2]) - now_ms) end

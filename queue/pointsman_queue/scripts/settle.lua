@@ -6,7 +6,7 @@
 --            head, JSON: id, fence, tier, provider, records
 --              step       finish | move | delay | hold | release
 --              state      of a finish; to of a move; wait_ms of a delay; tiers of a hold
---              set        fields of the job to write: failures, tries, path, barred, cost, calls
+--              set        fields of the job to write: failures, tries, path, barred, cost, skipped
 --              called     whether a call was made; if not, the whole reservation is refunded
 --              real_in, real_out  tokens used; absent keeps the estimate charged
 --              healthy    true | false, what the breaker is told; absent says nothing
@@ -21,68 +21,131 @@ local SMOOTHING, OPEN_MS, OPEN_MOST_MS = 0.1, 10000, 300000
 
 local function ms_text(ms) return string.format('%.0f', ms) end
 
--- Unused tokens are free at once; overshoot is a debt. A level may pass the capacity here: the next claim caps it.
-local function correct(scope, refunds)
-  local key = K.gate .. scope
-  local levels = redis.call('HMGET', key, 'rpm', 'tpm', 'itpm', 'otpm')
-  for i, name in ipairs({'rpm', 'tpm', 'itpm', 'otpm'}) do
-    if levels[i] and refunds[name] ~= 0 then
-      redis.call('HSET', key, name, string.format('%.6f', tonumber(levels[i]) + refunds[name]))
-    end
+-- What the settlements of one call say of a tier or batch is added up and written once, at the end.
+local refunds, answers, health, ended, woken = {}, {}, {}, {}, {}
+
+local function refund(scope, requests, tokens_in, tokens_out)
+  local sum = refunds[scope]
+  if not sum then
+    sum = {rpm = 0, tpm = 0, itpm = 0, otpm = 0}
+    refunds[scope] = sum
   end
+  sum.rpm = sum.rpm + requests
+  sum.tpm = sum.tpm + tokens_in + tokens_out
+  sum.itpm = sum.itpm + tokens_in
+  sum.otpm = sum.otpm + tokens_out
+end
+
+local function append(lists, key, value)
+  if not lists[key] then lists[key] = {} end
+  lists[key][#lists[key] + 1] = value
 end
 
 local function account(head, job)
   local est_in, est_out = tonumber(job[1]) or 0, tonumber(job[2]) or 0
-  local unused_in, unused_out = 0, 0
+  local requests, unused_in, unused_out = 0, 0, 0
   if not head.called then
-    unused_in, unused_out = est_in, est_out
+    requests, unused_in, unused_out = job[9] and 1 or 0, est_in, est_out
   elseif head.real_in then
     unused_in, unused_out = est_in - head.real_in, est_out - head.real_out
   end
-  local refunds = {rpm = head.called and 0 or 1, tpm = unused_in + unused_out, itpm = unused_in, otpm = unused_out}
-  correct(head.tier, refunds)
-  correct(head.provider, refunds)
+  refund(head.tier, requests, unused_in, unused_out)
+  refund(head.provider, requests, unused_in, unused_out)
   local base = (tonumber(job[3]) or 0) / 4
-  if head.called and head.real_in and base >= 1 then
-    -- The tier's tokens per estimated token, smoothed over about twenty answers.
-    local key = K.gate .. head.tier
+  if head.called and head.real_in and head.real_in > 0 and base >= 1 then
+    append(answers, head.tier, head.real_in / base)
+  end
+end
+
+-- Unused tokens are free at once; overshoot is a debt. A level may pass the capacity here: the next claim caps it.
+local function write_refunds()
+  for scope, sum in pairs(refunds) do
+    local key = K.gate .. scope
+    local levels = redis.call('HMGET', key, 'rpm', 'tpm', 'itpm', 'otpm')
+    for i, name in ipairs({'rpm', 'tpm', 'itpm', 'otpm'}) do
+      if levels[i] and sum[name] ~= 0 then
+        redis.call('HSET', key, name, string.format('%.6f', tonumber(levels[i]) + sum[name]))
+      end
+    end
+  end
+end
+
+-- The tier's tokens per estimated token, smoothed over about twenty answers.
+local function write_factors()
+  for tier, ratios in pairs(answers) do
+    local key = K.gate .. tier
     local factor = tonumber(redis.call('HGET', key, 'factor')) or 1
-    factor = math.max(0.1, math.min(10, factor + (head.real_in / base - factor) * 0.05))
-    redis.call('HSET', key, 'factor', string.format('%.4f', factor))
+    for _, ratio in ipairs(ratios) do factor = factor + (ratio - factor) * 0.05 end
+    redis.call('HSET', key, 'factor', string.format('%.4f', math.max(0.1, math.min(10, factor))))
+  end
+end
+
+local function wake(tier) woken[tier] = true end
+
+local function open_breaker(key, opens)
+  local open_ms = math.min(OPEN_MOST_MS, OPEN_MS * 2 ^ (opens - 1))
+  redis.call('HSET', key, 'open_until', ms_text(now_ms + open_ms), 'opens', opens)
+  redis.call('HDEL', key, 'probe_until', 'failing')
+end
+
+-- A probe has come back: a good one closes the breaker, a failed one doubles the time, another says nothing.
+local function judge_probe(key, verdict, opens)
+  if verdict == 'good' then
+    redis.call('HDEL', key, 'open_until', 'opens', 'probe_until', 'failing')
+  elseif verdict == 'bad' then
+    open_breaker(key, opens + 1)
+  else
+    redis.call('HDEL', key, 'probe_until')
   end
 end
 
 -- `failing` is the smoothed share of failed calls: seven failures in a row, or half of about twenty, open the breaker.
--- When its time is up one probe goes out: a good one closes it, a failed one doubles the time. Calls that were
--- under way when it opened say nothing.
-local function breaker(scope, healthy)
-  local key = K.gate .. scope
-  local gate = redis.call('HMGET', key, 'failing', 'open_until', 'opens')
-  if gate[2] then
-    if tonumber(gate[2]) > now_ms then return end
-    if healthy then
-      redis.call('HDEL', key, 'open_until', 'opens', 'probe_until', 'failing')
-      redis.call('PUBLISH', K.wake .. scope, '1')
-    elseif healthy == false then
-      local opens = (tonumber(gate[3]) or 0) + 1
-      local open_ms = math.min(OPEN_MOST_MS, OPEN_MS * 2 ^ (opens - 1))
-      redis.call('HSET', key, 'open_until', ms_text(now_ms + open_ms), 'opens', opens)
-      redis.call('HDEL', key, 'probe_until')
+-- Calls that were under way when it opened say nothing.
+local function write_health()
+  for tier, verdicts in pairs(health) do
+    local key = K.gate .. tier
+    local gate = redis.call('HMGET', key, 'failing', 'open_until', 'opens', 'streak')
+    if gate[2] then
+      if tonumber(gate[2]) <= now_ms then
+        judge_probe(key, verdicts[1], tonumber(gate[3]) or 0)
+        wake(tier)
+      end
     else
-      redis.call('HDEL', key, 'probe_until')
+      local before = tonumber(gate[1]) or 0
+      local failing, good, open = before, false, false
+      for _, verdict in ipairs(verdicts) do
+        if verdict ~= 'none' then
+          failing = failing + ((verdict == 'bad' and 1 or 0) - failing) * SMOOTHING
+          good = good or verdict == 'good'
+          open = open or failing >= 0.5
+        end
+      end
+      if open then
+        open_breaker(key, 1)
+        wake(tier)
+      elseif failing < 0.01 then
+        if gate[1] then redis.call('HDEL', key, 'failing') end
+      else
+        redis.call('HSET', key, 'failing', string.format('%.4f', failing))
+      end
+      if good and gate[4] then redis.call('HDEL', key, 'streak') end
     end
-    return
   end
-  if healthy == nil then return end
-  local before = tonumber(gate[1]) or 0
-  local failing = before + ((healthy and 0 or 1) - before) * SMOOTHING
-  if failing >= 0.5 then
-    redis.call('HSET', key, 'open_until', ms_text(now_ms + OPEN_MS), 'opens', 1)
-    redis.call('HDEL', key, 'failing')
-    redis.call('PUBLISH', K.wake .. scope, '1')
-  elseif failing ~= before then
-    redis.call('HSET', key, 'failing', string.format('%.4f', failing))
+end
+
+local function write_batches()
+  for batch, states in pairs(ended) do
+    local key = K.batch .. batch
+    local sums = {}
+    for _, state in ipairs(states) do sums[state] = (sums[state] or 0) + 1 end
+    for state, sum in pairs(sums) do redis.call('HINCRBY', key, state, sum) end
+    local counts = redis.call('HMGET', key, 'total', 'succeeded', 'failed', 'expired', 'cancelled')
+    local done = 0
+    for i = 2, 5 do done = done + (tonumber(counts[i]) or 0) end
+    if done >= (tonumber(counts[1]) or 0) then
+      redis.call('PEXPIRE', key, keep_ms)
+      redis.call('PEXPIRE', K.done .. batch, keep_ms)
+    end
   end
 end
 
@@ -101,23 +164,32 @@ end
 local function close(scope, closing)
   local till = closing.ms < 0 and -1 or now_ms + closing.ms
   redis.call('HSET', K.gate .. scope, 'closed_until', ms_text(till), 'closed_reason', closing.reason)
-  redis.call('PUBLISH', K.wake .. scope, '1')
+  wake(scope)
 end
 
-local function to_queue(id, tier, deadline, spill_ms)
-  redis.call('HSET', K.job .. id, 'state', 'queued', 'tier', tier)
-  redis.call('ZADD', K.queue .. tier, deadline, id)
-  if spill_ms and spill_ms ~= '0' then
-    redis.call('ZADD', K.spill .. tier, ms_text(now_ms + tonumber(spill_ms)), id)
+local function write_fields(id, head, ...)
+  local fields = {...}
+  for name, value in pairs(head.set) do
+    fields[#fields + 1] = name
+    fields[#fields + 1] = value
   end
-  redis.call('PUBLISH', K.wake .. tier, '1')
+  redis.call('HSET', K.job .. id, unpack(fields))
+end
+
+local function to_queue(head, tier, job)
+  write_fields(head.id, head, 'state', 'queued', 'tier', tier)
+  redis.call('ZADD', K.queue .. tier, job[6], head.id)
+  if job[7] and job[7] ~= '0' then
+    redis.call('ZADD', K.spill .. tier, ms_text(now_ms + tonumber(job[7])), head.id)
+  end
+  wake(tier)
 end
 
 local steps = {}
 
 function steps.finish(head, job, result)
-  local id, batch = head.id, job[5]
-  redis.call('HSET', K.job .. id, 'state', head.state)
+  local id = head.id
+  write_fields(id, head, 'state', head.state)
   redis.call('SET', K.result .. id, result, 'PX', keep_ms)
   redis.call('PEXPIRE', K.job .. id, keep_ms)
   if head.state == 'succeeded' then
@@ -125,31 +197,27 @@ function steps.finish(head, job, result)
   else
     redis.call('PEXPIRE', K.envelope .. id, keep_ms)
   end
-  redis.call('HINCRBY', K.batch .. batch, head.state, 1)
-  redis.call('XADD', K.done .. batch, '*', 'id', id)
-  local counts = redis.call('HMGET', K.batch .. batch, 'total', 'succeeded', 'failed', 'expired', 'cancelled')
-  local ended = 0
-  for i = 2, 5 do ended = ended + (tonumber(counts[i]) or 0) end
-  if ended >= (tonumber(counts[1]) or 0) then
-    redis.call('PEXPIRE', K.batch .. batch, keep_ms)
-    redis.call('PEXPIRE', K.done .. batch, keep_ms)
-  end
+  redis.call('XADD', K.done .. job[5], '*', 'id', id)
+  append(ended, job[5], head.state)
 end
 
-function steps.move(head, job) to_queue(head.id, head.to, job[6], job[7]) end
+function steps.move(head, job) to_queue(head, head.to, job) end
 
-function steps.release(head, job) to_queue(head.id, head.tier, job[6], job[7]) end
+function steps.release(head, job) to_queue(head, head.tier, job) end
 
-function steps.delay(head, job)
-  redis.call('HSET', K.job .. head.id, 'state', 'delayed')
+function steps.delay(head)
+  write_fields(head.id, head, 'state', 'delayed')
   redis.call('ZADD', K.delayed .. head.tier, ms_text(now_ms + head.wait_ms), head.id)
-  redis.call('PUBLISH', K.wake .. head.tier, '1')
+  wake(head.tier)
 end
 
 function steps.hold(head, job)
-  redis.call('HSET', K.job .. head.id, 'state', 'held')
+  write_fields(head.id, head, 'state', 'held')
   redis.call('ZADD', K.held, job[6], head.id)
-  for _, tier in ipairs(head.tiers) do redis.call('ZADD', K.held_for .. tier, job[6], head.id) end
+  for _, tier in ipairs(head.tiers) do
+    redis.call('ZADD', K.held_for .. tier, job[6], head.id)
+    wake(tier)
+  end
 end
 
 local replies = {}
@@ -159,19 +227,20 @@ while at <= #ARGV do
   local first_record = at + 2
   at = first_record + head.records
   local key = K.job .. head.id
-  local job = redis.call('HMGET', key, 'est_in', 'est_out', 'chars', 'state', 'batch', 'deadline', 'spill', 'fence')
+  local job = redis.call('HMGET', key, 'est_in', 'est_out', 'chars', 'state', 'batch', 'deadline', 'spill', 'fence',
+    'called')
   if job[4] ~= 'leased' or job[8] ~= head.fence then
     replies[#replies + 1] = 'stale'
   else
     -- First a write that frees memory: Redis then lets the rest of the script pass at maxmemory too.
     redis.call('ZREM', K.leases .. head.tier, head.id)
-    redis.call('HDEL', key, 'called', 'worker', 'started', 'est_in', 'est_out')
+    if head.step ~= 'finish' then redis.call('HDEL', key, 'called', 'worker', 'started', 'est_in', 'est_out') end
     account(head, job)
-    if head.called then breaker(head.tier, head.healthy) end
-    if head.healthy then redis.call('HDEL', K.gate .. head.tier, 'streak') end
+    if head.called then
+      append(health, head.tier, head.healthy == nil and 'none' or head.healthy and 'good' or 'bad')
+    end
     if head.throttle_ms then throttle(head.tier, head.throttle_ms) end
     if head.close then close(head.tier, head.close) end
-    for name, value in pairs(head.set) do redis.call('HSET', key, name, value) end
     steps[head.step](head, job, result)
     for i = first_record, at - 1 do
       redis.call('XADD', K.outbox, '*', 'at', now_text, 'record', ARGV[i])
@@ -179,4 +248,9 @@ while at <= #ARGV do
     replies[#replies + 1] = 'ok'
   end
 end
+write_refunds()
+write_factors()
+write_health()
+write_batches()
+for tier in pairs(woken) do redis.call('PUBLISH', K.wake .. tier, '1') end
 return replies

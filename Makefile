@@ -1,0 +1,70 @@
+# Everything runs from .venv; nothing outside this folder is changed. `make help` lists the targets.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+PYTEST_ARGS ?=
+LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 \
+	--generate-hashes --no-emit-index-url --no-header --no-annotate
+
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+# Where packages come from is the reader's own pip configuration. What would change what is installed, or where, is not.
+unexport PIP_USER PIP_TARGET PIP_PREFIX PIP_ROOT PIP_CONSTRAINT PIP_REQUIREMENT PIP_EDITABLE PIP_REQUIRE_HASHES \
+	PIP_REQUIRE_VIRTUALENV PIP_NO_DEPS PIP_NO_BUILD_ISOLATION PIP_USE_PEP517 PIP_DRY_RUN PIP_IGNORE_INSTALLED PIP_PYTHON \
+	PYTHONPATH PYTHONHOME VIRTUAL_ENV
+
+.PHONY: help install demo up test check lint types imports bench lock format clean
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-9s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+install: $(STAMP) ## Create .venv with every dependency, locked by hash
+
+demo: install ## Run everything on this machine: queues, workers, a stand-in vendor, a record of every job
+	$(BIN)/pointsman demo
+
+up: install ## Start an embedded Redis, a worker per tier and the recorder
+	$(BIN)/pointsman up
+
+test: install ## Run the tests
+	$(BIN)/pytest $(PYTEST_ARGS)
+
+check: PYTEST_ARGS = --cov
+check: lint types imports test ## Run exactly what CI runs
+
+lint: install ## Check style and format
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+
+types: install ## Check types, strictly, tests too
+	$(BIN)/mypy
+
+imports: install ## Check that imports point one way
+	$(BIN)/lint-imports
+
+format: install ## Correct style and format in place
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+bench: install ## Measure speed; prints a table and what it ran on
+	$(BIN)/python -m benchmarks
+
+lock: install ## Renew the lock files in requirements/ (UPGRADE=1 takes the newest versions)
+	$(LOCK) $(if $(UPGRADE),--upgrade) --output-file requirements/runtime.txt pyproject.toml
+	$(LOCK) $(if $(UPGRADE),--upgrade) --group pyproject.toml:build --output-file requirements/build.txt
+	$(LOCK) $(if $(UPGRADE),--upgrade) --extra demo --group dev --constraint requirements/runtime.txt \
+		--output-file requirements/dev.txt pyproject.toml
+
+clean: ## Remove .venv and what the tools leave behind
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis htmlcov dist .coverage .coverage.*
+
+$(STAMP): requirements/dev.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.11 ...")'
+	$(PYTHON) -m venv --clear $(VENV)
+	$(BIN)/python -m pip install --quiet --require-hashes --requirement requirements/dev.txt
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@

@@ -1,0 +1,79 @@
+"""The database engine of a ledger: drivers, time limits, and SQLite's transactions."""
+
+from datetime import timedelta
+from typing import Any
+
+import asyncpg  # type: ignore[import-untyped]
+from sqlalchemy import URL, Connection, event
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.pool import ConnectionPoolEntry
+
+from .address import LedgerAddress
+
+_BEGIN = "ledger_begin"
+"""The execution option that names the statement a SQLite transaction begins with; empty for none."""
+_CONNECT_S = 10.0
+_STATEMENT_S = 60.0
+"""A frozen PostgreSQL is noticed after this long."""
+
+
+def build_engine(address: LedgerAddress, *, busy_timeout: timedelta) -> AsyncEngine:
+    """Make the engine; nothing is connected yet.
+
+    Args:
+        address: where the ledger is.
+        busy_timeout: how long SQLite waits for another process's lock; PostgreSQL does not use it.
+    """
+    # Parameters hold answers: they stay out of error messages.
+    if address.path is not None:
+        url = URL.create("sqlite+aiosqlite", database=str(address.path))
+        engine = create_async_engine(url, hide_parameters=True)
+        _tune_sqlite(engine, busy_timeout)
+        return engine
+    dsn = address.dsn
+
+    async def connect() -> "asyncpg.Connection[asyncpg.Record]":
+        return await asyncpg.connect(dsn, timeout=_CONNECT_S, command_timeout=_STATEMENT_S)
+
+    return create_async_engine(
+        "postgresql+asyncpg://", async_creator=connect, hide_parameters=True, pool_pre_ping=True, pool_size=2
+    )
+
+
+def for_writing(engine: AsyncEngine) -> AsyncEngine:
+    """The same engine, whose transactions take SQLite's write lock when they begin.
+
+    A transaction that starts by reading and then writes fails on SQLite if anybody wrote in between, and no
+    waiting helps; one that asks for the lock first waits its turn.
+    """
+    return engine.execution_options(**{_BEGIN: "BEGIN IMMEDIATE"})
+
+
+async def keep_write_ahead_log(engine: AsyncEngine) -> None:
+    """Let a SQLite file be read while it is written; the file remembers it."""
+    async with engine.execution_options(**{_BEGIN: ""}).connect() as connection:
+        # Not possible inside a transaction.
+        await connection.exec_driver_sql("PRAGMA journal_mode = WAL")
+
+
+def _tune_sqlite(engine: AsyncEngine, busy_timeout: timedelta) -> None:
+    milliseconds = int(busy_timeout.total_seconds() * 1000)
+
+    @event.listens_for(engine.sync_engine, "connect")
+    def _connected(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
+        # Python's driver would begin transactions at moments of its own; the listener below does it instead.
+        # An attribute of the driver that the interface does not declare.
+        driver: Any = connection
+        driver.isolation_level = None
+        cursor = connection.cursor()
+        cursor.execute(f"PRAGMA busy_timeout = {milliseconds}")
+        # FULL: a committed record is dropped from Redis, so it must be on the disk.
+        cursor.execute("PRAGMA synchronous = FULL")
+        cursor.close()
+
+    @event.listens_for(engine.sync_engine, "begin")
+    def _begun(connection: Connection) -> None:
+        statement: str = connection.get_execution_options().get(_BEGIN, "BEGIN")
+        if statement:
+            connection.exec_driver_sql(statement)

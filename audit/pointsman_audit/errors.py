@@ -1,0 +1,40 @@
+"""What can go wrong with the ledger.
+
+    PointsmanError                 exit code 1
+    |-- LedgerRefused              the database will not take a statement; a defect, not an outage
+    |-- UsageProblem               exit code 2
+    |   |-- LedgerUrlInvalid       the ledger's URL names no database this version can use
+    |   |-- LedgerTooNew           the ledger was migrated by a later version
+    |   `-- FilterInvalid          a filter asks for something no record can be
+    `-- ServiceUnavailable         exit code 3
+        |-- LedgerUnavailable      the database does not answer, is locked or full
+        `-- LedgerNotMigrated      the ledger is not there yet or is older than this version
+
+Messages are one line and never hold a password.
+"""
+
+from pointsman_routes import PointsmanError, ServiceUnavailable, UsageProblem
+
+
+class LedgerRefused(PointsmanError):
+    """The database will not take a statement; waiting does not help, so the reason is in the message."""
+
+
+class LedgerUrlInvalid(UsageProblem):
+    """The ledger's URL names no database this version can use; write `sqlite:///path` or `postgresql://...`."""
+
+
+class LedgerTooNew(UsageProblem):
+    """The ledger was migrated by a later version of Pointsman; upgrade this installation."""
+
+
+class FilterInvalid(UsageProblem):
+    """A filter asks for something no record can be."""
+
+
+class LedgerUnavailable(ServiceUnavailable):
+    """The ledger's database does not answer, is locked or full; start it, or name another with `--ledger`."""
+
+
+class LedgerNotMigrated(ServiceUnavailable):
+    """The ledger is not there yet or is older than this version; start `pointsman recorder` once."""

@@ -1,0 +1,207 @@
+"""The ledger: the durable store of audit records, on SQLite or PostgreSQL."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Self
+
+from sqlalchemy import Select, delete, func, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from .address import LedgerAddress
+from .batch import Batch, read_cursor, write_batch
+from .engine import build_engine, for_writing, keep_write_ahead_log
+from .errors import LedgerNotMigrated
+from .faults import ledger_faults
+from .listing import ShownRecord, as_listed, as_told
+from .migration import require_current, upgrade
+from .moment import Clock, to_micros, utc_now
+from .record_filter import RecordFilter, conditions
+from .schema import answers, ledger_head, quarantine, records
+
+BUSY_TIMEOUT = timedelta(seconds=5)
+"""How long SQLite waits for another process's lock."""
+PAGE = 1000
+"""Rows read at a time; a listing of any length needs this much memory."""
+
+
+class Ledger:
+    """Appends to and reads the ledger.
+
+    Records are only ever added. Every method is one short transaction (a listing is one a page), so a reader
+    never holds up the recorder. Every error is one of ours: `LedgerUnavailable` when waiting may help.
+    """
+
+    def __init__(self, url: str, *, clock: Clock = utc_now, busy_timeout: timedelta = BUSY_TIMEOUT) -> None:
+        """Nothing is connected or looked at before `check`, `migrate` or the first use.
+
+        Args:
+            url: `sqlite:///path` or `postgresql://user:password@host/database`.
+            clock: by which answers expire.
+            busy_timeout: how long SQLite waits for another process's lock.
+        """
+        self._address = LedgerAddress.parse(url)
+        self._clock = clock
+        with ledger_faults(self._address):
+            self._engine = build_engine(self._address, busy_timeout=busy_timeout)
+            self._writer = for_writing(self._engine)
+
+    @classmethod
+    @asynccontextmanager
+    async def open(
+        cls,
+        url: str,
+        *,
+        migrate: bool = False,
+        clock: Clock = utc_now,
+        busy_timeout: timedelta = BUSY_TIMEOUT,
+    ) -> AsyncIterator[Self]:
+        """A ledger that is there and of this version, closed at the end.
+
+        Args:
+            url: as for the constructor.
+            migrate: make the ledger, or bring it to this version, first. For the recorder; readers refuse.
+            clock: as for the constructor.
+            busy_timeout: as for the constructor.
+        """
+        ledger = cls(url, clock=clock, busy_timeout=busy_timeout)
+        try:
+            await (ledger.migrate() if migrate else ledger.check())
+            yield ledger
+        finally:
+            await ledger.close()
+
+    @property
+    def address(self) -> str:
+        """The ledger's URL without its password."""
+        return str(self._address)
+
+    async def migrate(self) -> None:
+        """Make the ledger if it is not there, and bring its schema to this version.
+
+        Raises:
+            LedgerTooNew: if its schema is one this version does not know.
+        """
+        with ledger_faults(self._address):
+            if self._address.path is not None:
+                self._address.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+                await keep_write_ahead_log(self._engine)
+            async with self._writer.begin() as connection:
+                await connection.run_sync(upgrade, self.address)
+
+    async def check(self) -> None:
+        """See that the ledger is there and of this version; changes nothing.
+
+        Raises:
+            LedgerNotMigrated: if it is not there or older.
+            LedgerTooNew: if its schema is one this version does not know.
+        """
+        path = self._address.path
+        if path is not None and not _exists(path):
+            # Connecting would leave an empty file behind.
+            raise LedgerNotMigrated(f"there is no ledger at {self} yet; start `pointsman recorder` once")
+        async with self._reading() as connection:
+            await connection.run_sync(require_current, self.address)
+
+    async def close(self) -> None:
+        """Let go of every connection."""
+        with ledger_faults(self._address):
+            await self._engine.dispose()
+
+    async def cursor(self, source: str) -> str:
+        """The last entry of an outbox that is in the ledger; the outbox's start if none is."""
+        async with self._reading() as connection:
+            return await read_cursor(connection, source)
+
+    async def append(self, batch: Batch) -> int | None:
+        """Write a batch: all of it or, on any error, nothing.
+
+        Weakness: when the connection breaks during the commit nobody knows which; ask for the cursor again.
+
+        Returns:
+            The number of the last record, or None if another recorder was faster and nothing was written.
+        """
+        with ledger_faults(self._address):
+            async with self._writer.begin() as connection:
+                return await write_batch(connection, batch)
+
+    async def forget_answers(self) -> int:
+        """Delete the answers whose time is over; says how many."""
+        with ledger_faults(self._address):
+            async with self._writer.begin() as connection:
+                over = answers.c.expires_at <= to_micros(self._clock())
+                return (await connection.execute(delete(answers).where(over))).rowcount
+
+    async def list(self, wanted: RecordFilter) -> AsyncIterator[ShownRecord]:
+        """Records, oldest first as in a log; `limit` takes the newest ones and shows these oldest first.
+
+        Shows the ledger as it was when the first record was asked for.
+        """
+        head = await self.head()
+        where = conditions(wanted, head)
+        after = await self._start(wanted, head)
+        rows: Sequence[Any] = ()
+        while after is not None:
+            page = select(records.c.seq, records.c.body).where(*where, records.c.seq > after)
+            rows = await self._rows(page.order_by(records.c.seq).limit(PAGE))
+            for seq, body in rows:
+                yield as_listed(wanted.kind, seq, body)
+            after = rows[-1].seq if len(rows) == PAGE else None
+
+    async def count(self, wanted: RecordFilter) -> int:
+        """How many records `list` would show."""
+        where = conditions(wanted, await self.head())
+        matching = int((await self._rows(select(func.count()).select_from(records).where(*where)))[0][0])
+        return matching if wanted.limit is None else min(matching, wanted.limit)
+
+    async def story(self, job_id: str) -> Sequence[ShownRecord]:
+        """Every record of a job, in the order they were written; empty if there is none."""
+        query = select(records.c.seq, records.c.body).where(records.c.job_id == job_id).order_by(records.c.seq)
+        return [as_told(seq, body) for seq, body in await self._rows(query)]
+
+    async def answer(self, job_id: str) -> str | None:
+        """The result line of a succeeded job; None if there is none or its time is over."""
+        query = select(answers.c.result).where(
+            answers.c.job_id == job_id, answers.c.expires_at > to_micros(self._clock())
+        )
+        rows = await self._rows(query)
+        return str(rows[0].result) if rows else None
+
+    async def head(self) -> int:
+        """The number of the last record; 0 if there is none."""
+        return int((await self._rows(select(ledger_head.c.last_seq)))[0].last_seq)
+
+    async def quarantined(self) -> int:
+        """How many entries of the outbox were no records."""
+        return int((await self._rows(select(func.count()).select_from(quarantine)))[0][0])
+
+    async def _start(self, wanted: RecordFilter, head: int) -> int | None:
+        """The number to begin after, so that no more than `limit` records follow."""
+        if wanted.limit is None:
+            return 0
+        oldest = select(records.c.seq).where(*conditions(wanted, head)).order_by(records.c.seq.desc())
+        rows = await self._rows(oldest.offset(wanted.limit - 1).limit(1))
+        return rows[0].seq - 1 if rows else 0
+
+    async def _rows(self, query: Select[Any]) -> Sequence[Any]:
+        async with self._reading() as connection:
+            rows: Sequence[Any] = (await connection.execute(query)).all()
+            return rows
+
+    @asynccontextmanager
+    async def _reading(self) -> AsyncIterator[AsyncConnection]:
+        with ledger_faults(self._address):
+            async with self._engine.connect() as connection:
+                yield connection
+
+    def __str__(self) -> str:
+        return self.address
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:
+        # Not ours to see: connecting says why.
+        return True

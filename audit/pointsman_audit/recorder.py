@@ -1,0 +1,242 @@
+"""The recorder: moves records from the outbox to the ledger, each exactly once."""
+
+import asyncio
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from enum import Enum, auto
+from typing import Any
+
+import structlog
+
+from pointsman_queue import START, Outbox, OutboxEntry, redis_errors
+from pointsman_routes import JobState, RecordKind, ServiceUnavailable
+
+from .batch import Batch, StoredAnswer
+from .errors import LedgerUnavailable
+from .intake import Garbage, Row, read_entry
+from .ledger import Ledger
+from .moment import Clock, to_micros, utc_now
+
+log = structlog.get_logger()
+
+READ_AT_ONCE = 1000
+"""Entries in a transaction at most."""
+_BLOCK_MS = 1000
+_NO_BLOCK_MS = 1
+"""Redis takes 0 to mean for ever."""
+_WAIT_FIRST_S = 0.5
+_WAIT_MOST_S = 15.0
+_FORGET_EVERY = timedelta(minutes=10)
+
+_DOWN = {"ledger": "recorder.ledger_down", "redis": "recorder.redis_down"}
+_UP = {"ledger": "recorder.ledger_up", "redis": "recorder.redis_up"}
+
+Sleep = Callable[[float], Coroutine[Any, Any, None]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Position:
+    source: str
+    cursor: str
+
+
+class _Round(Enum):
+    """How one round ended."""
+
+    RECORDED = auto()
+    """A batch is in the ledger."""
+    IDLE = auto()
+    """There was nothing to record."""
+    MOVED_ON = auto()
+    """Another recorder was faster, or the outbox is another one now: look again where to go on."""
+
+
+class Recorder:
+    """Reads the outbox, appends to the ledger, then lets Redis drop what is committed.
+
+    How far it has read stands in the ledger and moves in the same transaction as the records, so it may die at any
+    point: before the commit nothing is there and all is read again; after it the cursor says so. Any number of
+    recorders may run; one of them gets a batch, the others read on behind it.
+
+    Weakness: an answer that Redis no longer has when its final record is recorded is not stored; the record is.
+    """
+
+    def __init__(
+        self,
+        outbox: Outbox,
+        ledger: Ledger,
+        *,
+        keep_answers: timedelta = timedelta(days=30),
+        clock: Clock = utc_now,
+        sleep: Sleep = asyncio.sleep,
+    ) -> None:
+        """Takes a ledger that has been migrated.
+
+        Args:
+            outbox: where records come from.
+            ledger: where they go.
+            keep_answers: how long answers stay; zero stores none.
+            clock: dates the answers.
+            sleep: waits while a service is away.
+        """
+        self._outbox = outbox
+        self._ledger = ledger
+        self._keep_answers = keep_answers
+        self._clock = clock
+        self._sleep = sleep
+        self._position: _Position | None = None
+        self._stopping = asyncio.Event()
+        self._down: set[str] = set()
+        self._wait_s = _WAIT_FIRST_S
+        self._forget_after: datetime | None = None
+        self._recorded = 0
+
+    @property
+    def recorded(self) -> int:
+        """Entries this recorder has committed."""
+        return self._recorded
+
+    def stop(self) -> None:
+        """Let `run` return after the round it is in, within about a second."""
+        self._stopping.set()
+
+    async def run(self) -> None:
+        """Record until stopped; waits for a service that goes away, and goes on when it is back.
+
+        Raises:
+            ServiceUnavailable: if Redis or the ledger is not there at the start.
+            LedgerRefused: if the ledger will not take a statement, which no waiting cures.
+        """
+        self._position = position = await self._find_position()
+        log.info("recorder.started", source=position.source, cursor=position.cursor, ledger=self._ledger.address)
+        while not self._stopping.is_set():
+            try:
+                await self._round(_BLOCK_MS)
+                await self._forget_answers()
+            except ServiceUnavailable as outage:
+                await self._sit_out(outage)
+            else:
+                self._all_up()
+        log.info("recorder.stopped", count=self._recorded)
+
+    async def drain(self) -> int:
+        """Record what is in the outbox now and return, without waiting for more or for a service.
+
+        Returns:
+            How many entries this call committed.
+
+        Raises:
+            ServiceUnavailable: if Redis or the ledger is not there.
+        """
+        before = self._recorded
+        while await self._round(_NO_BLOCK_MS) is not _Round.IDLE:
+            pass
+        return self._recorded - before
+
+    async def _round(self, block_ms: int) -> _Round:
+        # Unknown until the round has gone well: a commit whose reply was lost may or may not have happened.
+        position, self._position = self._position or await self._find_position(), None
+        with redis_errors():
+            entries = await self._outbox.read(position.cursor, count=READ_AT_ONCE, block_ms=block_ms)
+            # After reading: the entries are of this source only if it is still the same one.
+            source = await self._outbox.source()
+        if source != position.source:
+            log.warning("recorder.source_changed", source=source, previous=position.source)
+            return _Round.MOVED_ON
+        if not entries:
+            self._position = position
+            return _Round.IDLE
+        batch = await self._prepare(position, entries)
+        seq = await self._ledger.append(batch)
+        if seq is None:
+            log.debug("recorder.overtaken", cursor=position.cursor)
+            return _Round.MOVED_ON
+        await self._committed(batch, len(entries), seq)
+        self._position = replace(position, cursor=batch.until)
+        return _Round.RECORDED
+
+    async def _find_position(self) -> _Position:
+        with redis_errors():
+            source = await self._outbox.source()
+        cursor = await self._ledger.cursor(source)
+        if cursor != START:
+            # Whoever committed this may have died before it could drop it.
+            with redis_errors():
+                await self._outbox.trim(cursor)
+        return _Position(source, cursor)
+
+    async def _prepare(self, position: _Position, entries: Sequence[OutboxEntry]) -> Batch:
+        read = [read_entry(entry) for entry in entries]
+        rows = tuple(found for found in read if not isinstance(found, Garbage))
+        return Batch(
+            source=position.source,
+            after=position.cursor,
+            until=entries[-1].entry_id,
+            rows=rows,
+            garbage=tuple(found for found in read if isinstance(found, Garbage)),
+            answers=await self._answers(rows),
+        )
+
+    async def _answers(self, rows: Sequence[Row]) -> tuple[StoredAnswer, ...]:
+        if self._keep_answers <= timedelta(0):
+            return ()
+        succeeded = [row["job_id"] for row in rows if _succeeded(row)]
+        with redis_errors():
+            lines = await self._outbox.results(succeeded)
+        if len(lines) < len(succeeded):
+            log.warning("recorder.answers_missing", count=len(succeeded) - len(lines))
+        stored_at = to_micros(self._clock())
+        expires_at = stored_at + self._keep_answers // timedelta(microseconds=1)
+        return tuple(
+            StoredAnswer(job_id=job_id, result=_text(line), stored_at=stored_at, expires_at=expires_at)
+            for job_id, line in lines.items()
+        )
+
+    async def _committed(self, batch: Batch, count: int, seq: int) -> None:
+        self._recorded += count
+        if batch.garbage:
+            first = batch.garbage[0]
+            log.warning("recorder.quarantined", count=len(batch.garbage), entry_id=first.entry_id, reason=first.reason)
+        log.debug("recorder.recorded", count=count, seq=seq)
+        with redis_errors():
+            await self._outbox.trim(batch.until)
+
+    async def _forget_answers(self) -> None:
+        now = self._clock()
+        if self._forget_after is not None and now < self._forget_after:
+            return
+        forgotten = await self._ledger.forget_answers()
+        self._forget_after = now + _FORGET_EVERY
+        if forgotten:
+            log.info("recorder.answers_forgotten", count=forgotten)
+
+    async def _sit_out(self, outage: ServiceUnavailable) -> None:
+        service = "ledger" if isinstance(outage, LedgerUnavailable) else "redis"
+        if service not in self._down:
+            self._down.add(service)
+            log.warning(_DOWN[service], error=str(outage))
+        nap = asyncio.ensure_future(self._sleep(self._wait_s))
+        woken = asyncio.ensure_future(self._stopping.wait())
+        self._wait_s = min(self._wait_s * 2, _WAIT_MOST_S)
+        try:
+            await asyncio.wait({nap, woken}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            nap.cancel()
+            woken.cancel()
+
+    def _all_up(self) -> None:
+        # After an outage a round begins by asking both services where to go on, so one that went well needed both.
+        self._wait_s = _WAIT_FIRST_S
+        for service in sorted(self._down):
+            log.info(_UP[service])
+        self._down.clear()
+
+
+def _succeeded(row: Row) -> bool:
+    return bool(row["kind"] == RecordKind.FINAL and row["state"] == JobState.SUCCEEDED)
+
+
+def _text(line: bytes) -> str:
+    """A result line as a text column can hold it; a line that Pointsman wrote is left as it is."""
+    return line.decode("utf-8", "backslashreplace").replace("\0", "\\x00")

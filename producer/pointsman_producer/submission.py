@@ -1,0 +1,151 @@
+"""A submission: jobs on their way into the queue, in chunks, a few of them in flight at once."""
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Iterable
+from contextlib import aclosing
+from dataclasses import dataclass, field
+
+from pointsman_queue import Admission, NewJob
+from pointsman_routes import Job, JobConflict, QueueFull, ServiceUnavailable
+
+from .backoff import Backoff
+from .intake import Intake
+from .job_encoder import JobEncoder
+
+CHUNK_JOBS = 500
+CHUNK_BYTES = 4 * 1024 * 1024
+"""A chunk is sent when it has this many jobs or bytes, whichever comes first: Redis does nothing else meanwhile."""
+CHUNKS_IN_FLIGHT = 3
+"""One that Redis works on, one on the wire, and one just acknowledged while the next is being encoded."""
+JOBS_A_TURN = 100
+"""Encoded in one go, about a millisecond; then the event loop gets its turn."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Receipt:
+    """A job is in the queue and will be kept until its deadline."""
+
+    job_id: str
+    batch_id: str
+    custom_id: str
+    known: bool
+    """It was in the queue before; nothing was done."""
+
+
+@dataclass(slots=True)
+class _Chunk:
+    """Encoded jobs that travel together."""
+
+    jobs: list[NewJob] = field(default_factory=list)
+    custom_ids: list[str] = field(default_factory=list)
+    digests: dict[str, str] = field(default_factory=dict)
+    size: int = 0
+
+    def add(self, custom_id: str, job: NewJob) -> None:
+        # Redis compares a job with those it has, not with the others of the same call.
+        if self.digests.setdefault(job.job_id, job.prompt_digest) != job.prompt_digest:
+            raise JobConflict(
+                f"custom_id {custom_id!r} is given to two jobs that ask different things; give each job its own"
+            )
+        self.jobs.append(job)
+        self.custom_ids.append(custom_id)
+        self.size += len(job.envelope) + len(job.record)
+
+    @property
+    def full(self) -> bool:
+        return len(self.jobs) >= CHUNK_JOBS or self.size >= CHUNK_BYTES
+
+
+class Submission:
+    """Takes jobs of one batch into the queue. All it keeps in memory is the chunks in flight.
+
+    A chunk is taken in as a whole or not at all. A lost connection is no reason to stop: the chunk is sent again,
+    which is harmless even if it had arrived.
+    """
+
+    def __init__(self, intake: Intake, encoder: JobEncoder, batch_id: str, backoff: Backoff) -> None:
+        self._intake = intake
+        self._encoder = encoder
+        self._batch_id = batch_id
+        self._backoff = backoff
+
+    async def receipts(self, jobs: Iterable[Job] | AsyncIterable[Job]) -> AsyncGenerator[list[Receipt], None]:
+        """Submit the jobs; hands out the receipts of a chunk at a time, in the order of the jobs.
+
+        Raises:
+            JobConflict: a custom_id of the batch is taken by a job that asks something else.
+            JobInvalid: a job's class is unknown, or it cannot be written as JSON.
+            QueueFull: Redis has no room.
+            ServiceUnavailable: Redis stayed away.
+        """
+        in_flight: deque[asyncio.Task[list[Receipt]]] = deque()
+        accepted = 0
+        try:
+            async with aclosing(self._chunks(jobs)) as chunks:
+                async for chunk in chunks:
+                    in_flight.append(asyncio.create_task(self._deliver(chunk)))
+                    # The task starts now and not after the next chunk has been encoded.
+                    await asyncio.sleep(0)
+                    if len(in_flight) >= CHUNKS_IN_FLIGHT:
+                        receipts = await in_flight.popleft()
+                        accepted += len(receipts)
+                        yield receipts
+            while in_flight:
+                receipts = await in_flight.popleft()
+                accepted += len(receipts)
+                yield receipts
+        except ServiceUnavailable as error:
+            # Without the batch id the caller could only submit everything a second time.
+            raise type(error)(
+                f"{error}; {accepted:,} jobs of batch {self._batch_id} are in: "
+                "submit the same jobs under this batch id to go on"
+            ) from error
+        finally:
+            for task in in_flight:
+                task.cancel()
+            await asyncio.gather(*in_flight, return_exceptions=True)
+
+    async def _chunks(self, jobs: Iterable[Job] | AsyncIterable[Job]) -> AsyncGenerator[_Chunk, None]:
+        chunk = _Chunk()
+        async for job in _each(jobs):
+            chunk.add(job.custom_id, self._encoder.encode(self._batch_id, job, time.time_ns() // 1_000_000))
+            if chunk.full:
+                yield chunk
+                chunk = _Chunk()
+            elif len(chunk.jobs) % JOBS_A_TURN == 0:
+                await asyncio.sleep(0)
+        if chunk.jobs:
+            yield chunk
+
+    async def _deliver(self, chunk: _Chunk) -> list[Receipt]:
+        admissions = await self._enqueue(chunk.jobs)
+        return [
+            Receipt(
+                job_id=job.job_id,
+                batch_id=self._batch_id,
+                custom_id=custom_id,
+                known=admission is Admission.KNOWN,
+            )
+            for job, custom_id, admission in zip(chunk.jobs, chunk.custom_ids, admissions, strict=True)
+        ]
+
+    async def _enqueue(self, jobs: list[NewJob]) -> list[Admission]:
+        for attempt in range(self._backoff.tries - 1):
+            try:
+                return await self._intake.enqueue(self._batch_id, jobs)
+            except QueueFull:
+                raise
+            except ServiceUnavailable:
+                await asyncio.sleep(self._backoff.delay(attempt))
+        return await self._intake.enqueue(self._batch_id, jobs)
+
+
+async def _each(jobs: Iterable[Job] | AsyncIterable[Job]) -> AsyncIterator[Job]:
+    if isinstance(jobs, AsyncIterable):
+        async for job in jobs:
+            yield job
+    else:
+        for job in jobs:
+            yield job

@@ -1,0 +1,88 @@
+"""Servers as fixtures: every test that asks for one runs once for each kind found on this machine.
+
+    redis_url     a Redis server, emptied; once for each binary found
+    redis         a client of it
+    ledger_url    an empty ledger's URL: SQLite, then PostgreSQL
+
+Where a server is missing its tests are skipped, but not where CI=true: there they fail.
+"""
+
+import os
+import uuid
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+import servers
+from arq import ArqRedis
+from redis import Redis
+
+from pointsman_queue import connect
+
+_REDIS = tuple(servers.redis_binaries()) or ("none",)
+
+
+def _missing(what: str) -> None:
+    message = f"{what} is not installed"
+    if os.environ.get("CI", "").lower() == "true":
+        pytest.fail(message)
+    pytest.skip(message)
+
+
+@pytest.fixture(scope="session", params=_REDIS)
+def redis_server(request: pytest.FixtureRequest) -> Iterator[servers.RedisServer]:
+    """A running Redis server, shared by the tests of the session."""
+    binary = servers.redis_binaries().get(request.param)
+    if binary is None:
+        _missing("redis-server")
+        return
+    server = servers.RedisServer.start(binary)
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def redis_url(redis_server: servers.RedisServer) -> str:
+    """The URL of an empty Redis with its default settings."""
+    with Redis.from_url(redis_server.url) as client:
+        client.flushall()
+        client.config_set("maxmemory", 0)
+        client.config_resetstat()
+    return redis_server.url
+
+
+@pytest.fixture
+async def redis(redis_url: str) -> AsyncIterator[ArqRedis]:
+    """A client of an empty Redis; replies are bytes."""
+    client = await connect(redis_url)
+    yield client
+    await client.aclose(close_connection_pool=True)
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[servers.PostgresServer]:
+    """A running PostgreSQL server, shared by the tests of the session."""
+    folder = servers.postgres_folder()
+    if folder is None:
+        _missing("PostgreSQL")
+        return
+    server = servers.PostgresServer.create(folder)
+    yield server
+    server.remove()
+
+
+@pytest.fixture
+def postgres_url(postgres_server: servers.PostgresServer) -> Iterator[str]:
+    """The URL of an empty PostgreSQL database."""
+    name = f"ledger_{uuid.uuid4().hex[:12]}"
+    yield postgres_server.create_database(name)
+    postgres_server.drop_database(name)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def ledger_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of a ledger that is not there yet."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'ledger' / 'ledger.db'}"
+    url: str = request.getfixturevalue("postgres_url")
+    return url

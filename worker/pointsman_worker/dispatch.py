@@ -1,0 +1,162 @@
+"""The life of a job in a worker: ask, judge, settle."""
+
+import asyncio
+import random
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+import structlog
+
+from pointsman_queue import Lease, Settlement, Switchboard
+from pointsman_routes import (
+    Decision,
+    Evidence,
+    Fail,
+    Hold,
+    Job,
+    Ok,
+    Reason,
+    ServiceUnavailable,
+    Standing,
+    Step,
+    TaskClass,
+    Unsupported,
+    Wait,
+    decide,
+    relocate,
+)
+
+from .office import Office
+from .report import Report
+from .settler import Settler
+from .settling import settle_call, settle_handed
+
+_ENDINGS = {
+    "expired": "the deadline passed before a tier could answer",
+    "cancelled": "called off by an operator",
+    "poison": "its worker died or froze in every attempt",
+}
+_REDIS_RETRY_S = 0.5
+
+log = structlog.get_logger()
+
+
+class VendorDesk(Protocol):
+    """Where jobs are taken to vendors."""
+
+    async def ask(self, tier: str, job: Job, max_tokens: int) -> Report:
+        """Make one call; every way it can end is in the report, nothing is raised."""
+        ...
+
+
+class Dispatcher:
+    """Carries leased jobs through ask, judge and settle."""
+
+    def __init__(
+        self,
+        office: Office,
+        desk: VendorDesk,
+        settler: Settler,
+        switchboard: Switchboard,
+        *,
+        jitter: Callable[[], float] = random.random,
+    ) -> None:
+        self._office = office
+        self._desk = desk
+        self._settler = settler
+        self._switchboard = switchboard
+        self._jitter = jitter
+
+    async def run(self, lease: Lease) -> bool:
+        """Make the call a job was leased for, and settle it.
+
+        Returns:
+            Whether it was written; False when the lease was lost and the answer discarded.
+        """
+        report = await self._ask(lease)
+        decision = await self._judge(lease, report)
+        return await self._settle(settle_call(self._office, lease, report, decision))
+
+    async def relocate(self, handed: Sequence[Lease]) -> None:
+        """Settle jobs that were handed over without a call: they go elsewhere, wait, or end."""
+        table = self._office.table
+        routes = {tier for lease in handed if (entry := table.classes.get(lease.task_class)) for tier in entry.route}
+        open_tiers = await self._open_tiers(sorted(routes))
+        settlements = [settle_handed(self._office, lease, self._next(lease, open_tiers)) for lease in handed]
+        await asyncio.gather(*(self._settle(settlement) for settlement in settlements))
+
+    async def give_back(self, lease: Lease, report: Report) -> bool:
+        """Return a job whose call was cut by the end of this worker; it costs the job nothing."""
+        decision = Decision(step=Wait(seconds=0, reason=Reason.LEASE_LOST))
+        return await self._settle(settle_call(self._office, lease, report, decision))
+
+    async def _ask(self, lease: Lease) -> Report:
+        task_class = self._office.table.classes.get(lease.task_class)
+        if lease.job is None or task_class is None or lease.tier not in task_class.route:
+            return Report(outcome=Unsupported(detail="not a job for this tier"), evidence=Evidence(), called=False)
+        return await self._desk.ask(lease.tier, lease.job, lease.job.max_tokens or task_class.max_tokens)
+
+    async def _judge(self, lease: Lease, report: Report) -> Decision:
+        task_class = self._office.table.classes.get(lease.task_class)
+        if lease.job is None or task_class is None:
+            return Decision(step=_unusable(lease, task_class))
+        if isinstance(report.outcome, Ok):
+            return decide(self._standing(lease, task_class, frozenset()), report.outcome)
+        open_tiers = await self._open_tiers(task_class.route)
+        standing = self._standing(lease, task_class, open_tiers)
+        if lease.tier not in task_class.route:
+            return Decision(step=relocate(standing, Reason.OFF_ROUTE))
+        return decide(standing, report.outcome)
+
+    async def _settle(self, settlement: Settlement) -> bool:
+        written = await self._settler.settle(settlement)
+        lease = settlement.lease
+        if not written:
+            log.warning("worker.lease_lost", job_id=lease.job_id, tier=lease.tier, fence=lease.fence)
+        elif settlement.close_reason is not None:
+            log.error("worker.tier_closed", tier=lease.tier, reason=settlement.close_reason, job_id=lease.job_id)
+        elif settlement.step in ("move", "hold"):
+            log.info(f"worker.job_{settlement.step}", job_id=lease.job_id, tier=lease.tier, to=settlement.to)
+        return written
+
+    def _next(self, lease: Lease, open_tiers: frozenset[str]) -> Step:
+        task_class = self._office.table.classes.get(lease.task_class)
+        if lease.reason in _ENDINGS:
+            return Fail(code=lease.reason, detail=_ENDINGS[lease.reason])
+        if lease.job is None or task_class is None:
+            return _unusable(lease, task_class)
+        reason = Reason.named(lease.reason) or Reason.OFF_ROUTE
+        step = relocate(self._standing(lease, task_class, open_tiers), reason)
+        if reason is Reason.RATE_LIMITED and isinstance(step, Hold | Fail):
+            # Slow is better than not at all: the tier itself is open.
+            return Wait(seconds=0, reason=reason)
+        return step
+
+    def _standing(self, lease: Lease, task_class: TaskClass, open_tiers: frozenset[str]) -> Standing:
+        return Standing(
+            task_class=task_class,
+            tier=lease.tier,
+            open_tiers=open_tiers,
+            barred=lease.barred,
+            failures=lease.failures,
+            tries_here=lease.tries_here,
+            recoveries=lease.recoveries,
+            seconds_left=lease.seconds_left,
+            jitter=self._jitter(),
+        )
+
+    async def _open_tiers(self, tiers: Sequence[str]) -> frozenset[str]:
+        """Ask until Redis answers: without it nothing can be settled either."""
+        while True:
+            try:
+                return await self._switchboard.open_tiers(self._office.table, tiers)
+            except ServiceUnavailable:
+                await asyncio.sleep(_REDIS_RETRY_S)
+
+
+def _unusable(lease: Lease, task_class: TaskClass | None) -> Fail:
+    if lease.job is None:
+        return Fail(code="unreadable", detail="what Redis holds under this id is not a job")
+    if task_class is None:
+        return Fail(code="unknown_class", detail=f"the configuration has no class {lease.task_class!r} any more")
+    return Fail(code="unusable", detail="the job cannot be used")

@@ -1,0 +1,208 @@
+"""How a job ends: its final record and its result line."""
+
+import hashlib
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from pointsman_queue import Lease
+from pointsman_routes import (
+    Answer,
+    Fail,
+    FinalRecord,
+    JobState,
+    PathStep,
+    Provider,
+    Reason,
+    Requested,
+    Response,
+    Result,
+    ResultError,
+    Served,
+    Story,
+    Succeed,
+    Tier,
+    TokenCount,
+    Usage,
+    format_usd,
+)
+
+from .office import Office
+from .report import Report
+
+_STATES = {"expired": JobState.EXPIRED, "cancelled": JobState.CANCELLED}
+_UNREADABLE = "unreadable"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ending:
+    """A job's end, ready to be written."""
+
+    state: JobState
+    record: FinalRecord
+    result: Result
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Serving:
+    """The tier that answered, with its answer."""
+
+    tier: Tier
+    provider: Provider
+    report: Report
+    answer: Answer
+    truncated: bool
+
+
+def path_steps(path: str) -> tuple[PathStep, ...]:
+    """Read the path as leases carry it."""
+    pairs = (step.rpartition(":") for step in path.split(",") if step)
+    return tuple(PathStep(tier=tier, reason=reason) for tier, _, reason in pairs)
+
+
+def path_with(path: str, tier: str, reason: str) -> str:
+    """The path with one more tier left, or answered by."""
+    return f"{path},{tier}:{reason}" if path else f"{tier}:{reason}"
+
+
+def end(
+    office: Office,
+    lease: Lease,
+    step: Succeed | Fail,
+    *,
+    why: str,
+    spent: int,
+    made: int,
+    report: Report | None = None,
+) -> Ending:
+    """Write a job's end.
+
+    Args:
+        office: the worker's surroundings.
+        lease: the job.
+        step: how it ends.
+        why: the reason the last tier's entry of the path gets.
+        spent: micro-USD of all its attempts.
+        made: calls made.
+        report: of the attempt that ended it, if one did.
+    """
+    serving = None
+    if isinstance(step, Succeed) and report is not None:
+        serving = Serving(
+            tier=office.table.tiers[lease.tier],
+            provider=office.table.provider_of(lease.tier),
+            report=report,
+            answer=step.answer,
+            truncated=step.truncated,
+        )
+    state = _STATES.get(step.code, JobState.FAILED) if isinstance(step, Fail) else JobState.SUCCEEDED
+    record = _final_record(office, lease, state, serving, path_with(lease.path, lease.tier, why), spent, made)
+    if isinstance(step, Fail):
+        record = record.model_copy(update={"error_code": step.code})
+    return Ending(state=state, record=record, result=_result(lease, record, serving, step))
+
+
+def _final_record(
+    office: Office, lease: Lease, state: JobState, serving: Serving | None, path: str, spent: int, made: int
+) -> FinalRecord:
+    steps = path_steps(path)
+    requested = _requested(office, lease)
+    job, usage = lease.job, serving.report.evidence.usage if serving else None
+    task_class = office.table.classes.get(lease.task_class)
+    return FinalRecord(
+        job_id=lease.job_id,
+        custom_id=job.custom_id if job else _UNREADABLE,
+        batch_id=lease.batch_id,
+        task_class=lease.task_class,
+        state=state,
+        requested_tier=requested.tier,
+        requested_model=requested.model,
+        served_tier=serving.tier.name if serving else None,
+        served_provider=serving.provider.name if serving else None,
+        served_model=serving.report.evidence.response_model if serving else None,
+        served_region=serving.provider.region if serving else None,
+        fallback_reason=_fallback_reason(requested.tier, steps, serving),
+        path=steps,
+        downgraded=bool(serving and task_class and office.table.downgraded(task_class, serving.tier.name)),
+        mismatch=any(step.reason == Reason.MISROUTED for step in steps),
+        attempts=made,
+        input_tokens=usage.input_tokens if usage else None,
+        output_tokens=usage.output_tokens if usage else None,
+        cost_microusd=spent,
+        price_source=office.rates[lease.tier].source if lease.tier in office.rates and made else None,
+        accepted_at=lease.accepted_at,
+        policy_digest=office.table.policy_digest,
+        prompt_digest=job.prompt_digest() if job else _UNREADABLE,
+        response_digest=hashlib.sha256(serving.answer.content.encode()).hexdigest() if serving else None,
+    )
+
+
+def _requested(office: Office, lease: Lease) -> Requested:
+    task_class = office.table.classes.get(lease.task_class)
+    tier = task_class.primary if task_class else lease.tier
+    known = office.table.tiers.get(tier)
+    return Requested(tier=tier, model=known.model if known else "unknown")
+
+
+def _fallback_reason(primary: str, steps: tuple[PathStep, ...], serving: Serving | None) -> Reason | None:
+    """Why the primary was left; None when it answered, or when it was never left."""
+    if serving is not None and serving.tier.name == primary:
+        return None
+    return next((Reason.named(step.reason) for step in steps if step.tier == primary), None)
+
+
+def _result(lease: Lease, record: FinalRecord, serving: Serving | None, step: Succeed | Fail) -> Result:
+    usage = serving.report.evidence.usage if serving else None
+    story = Story(
+        state=record.state,
+        task_class=record.task_class,
+        requested=Requested(tier=record.requested_tier, model=record.requested_model),
+        served=_served(serving) if serving else None,
+        fallback_reason=record.fallback_reason,
+        downgraded=record.downgraded,
+        truncated=serving.truncated if serving else False,
+        attempts=record.attempts,
+        usage=TokenCount(input_tokens=usage.input_tokens, output_tokens=usage.output_tokens) if usage else None,
+        cost_usd=format_usd(record.cost_microusd) if record.cost_microusd is not None else None,
+    )
+    return Result(
+        id=lease.job_id,
+        custom_id=record.custom_id,
+        response=_response(lease, serving, usage) if serving else None,
+        error=ResultError(code=step.code, message=step.detail) if isinstance(step, Fail) else None,
+        pointsman=story,
+    )
+
+
+def _served(serving: Serving) -> Served:
+    return Served(
+        tier=serving.tier.name,
+        provider=serving.provider.name,
+        model=serving.report.evidence.response_model,
+        region=serving.provider.region,
+    )
+
+
+def _response(lease: Lease, serving: Serving, usage: Usage | None) -> Response:
+    """The answer as a chat completion, whatever the vendor's own format; `model` is the served one."""
+    body: dict[str, Any] = {
+        "id": f"chatcmpl-{lease.job_id}",
+        "object": "chat.completion",
+        "created": int(time.time()),
+        "model": serving.report.evidence.response_model,
+        "choices": [
+            {
+                "index": 0,
+                "message": {"role": "assistant", "content": serving.answer.content},
+                "finish_reason": serving.answer.finish_reason,
+            }
+        ],
+    }
+    if usage is not None:
+        body["usage"] = {
+            "prompt_tokens": usage.input_tokens,
+            "completion_tokens": usage.output_tokens,
+            "total_tokens": usage.input_tokens + usage.output_tokens,
+            "prompt_tokens_details": {"cached_tokens": usage.cached_input_tokens},
+        }
+    return Response(request_id=serving.report.evidence.provider_request_id, body=body)

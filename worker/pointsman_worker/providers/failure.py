@@ -1,0 +1,172 @@
+"""A call the vendor refused: its error read, and the outcome each status stands for.
+
+What only one vendor says is in that vendor's codec and is asked first; this is what is common to all.
+Sources: OpenAI's and Anthropic's error references, RFC 9110, and for 498 and 529 Groq and Anthropic.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Final
+
+from pointsman_routes import (
+    Exhausted,
+    Invalid,
+    Outcome,
+    Overloaded,
+    Refused,
+    Throttled,
+    Transient,
+    Unauthorized,
+    Unsupported,
+)
+
+from .payload import object_of, text_of
+from .redaction import Redactor
+from .retry_after import retry_after_s
+
+_STATUS_OF_NAME: Final[Mapping[str, int]] = {
+    "api_error": 500,
+    "authentication_error": 401,
+    "billing_error": 402,
+    "content_filter": 400,
+    "context_length_exceeded": 400,
+    "insufficient_quota": 429,
+    "internal_server_error": 500,
+    "invalid_api_key": 401,
+    "invalid_request_error": 400,
+    "model_not_found": 404,
+    "not_found_error": 404,
+    "overloaded_error": 529,
+    "permission_error": 403,
+    "rate_limit_error": 429,
+    "rate_limit_exceeded": 429,
+    "request_too_large": 413,
+    "server_error": 500,
+    "timeout_error": 504,
+}
+"""For an error inside a 200: the status its type or code is sent with elsewhere."""
+
+_NOT_THIS_TIER: Final = re.compile(
+    r"context (?:length|window|limit|size)|prompt is too long|too many (?:input )?tokens"
+    r"|not supported|unsupported|does not support|cannot both be specified|deprecated for this model"
+    r"|max(?:_completion)?_tokens\b.{0,80}(?:too large|too high|at most|maximum allowed|exceed)"
+    r"|invalid model|model .{0,80}(?:does not exist|not found)"
+)
+"""In the message of a 400: the request is sound, this model cannot take it. Taking too much for that moves a
+job that fails elsewhere too; taking too little fails a job another tier would have answered."""
+
+_FILTERED: Final = re.compile(r"content filter|content management policy|usage polic|safety system")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failure:
+    """A refused call, as the rules see it."""
+
+    status: int
+    """The HTTP status; for an error inside a 200 the one it is usually sent with."""
+    names: frozenset[str]
+    """The error's type and code, in lower case."""
+    message: str
+    """The vendor's message in lower case: to look into, never to show."""
+    detail: str
+    """Status, type, code and message, fit for a record."""
+    retry_after_s: float | None
+    now: datetime
+
+
+def read_failure(
+    status: int, headers: Mapping[str, str], payload: Mapping[str, object], redactor: Redactor, now: datetime
+) -> Failure:
+    """Read an error from a body in any of the shapes in use.
+
+    `{"error": {"type", "code", "message"}}`, `{"error": "text"}`, and the same fields at the top. With 401 and
+    403 the message is left out of the detail, since that is where vendors echo the key.
+
+    Args:
+        status: the HTTP status; 2xx means the error came inside a success.
+        headers: names in lower case.
+        payload: the body, or an empty object when it holds none.
+        redactor: of the account.
+        now: the moment a Retry-After date is counted from.
+    """
+    inner = payload.get("error")
+    error = {"message": inner} if isinstance(inner, str) else (object_of(inner) or payload)
+    shown = list(dict.fromkeys(filter(None, (_name(error.get(field)) for field in ("type", "code")))))
+    names = frozenset(name.lower() for name in shown)
+    message = text_of(error.get("message")) or text_of(error.get("detail")) or ""
+    effective = status if not 200 <= status < 300 else _status_inside(names)
+    detail = " ".join([f"HTTP {status}", *(redactor.clean(name, 64) for name in shown)])
+    if message and effective not in (401, 403):
+        detail = f"{detail}: {redactor.clean(message, 300)}"
+    return Failure(
+        status=effective,
+        names=names,
+        message=message[:2000].lower(),
+        detail=detail,
+        retry_after_s=retry_after_s(headers, now),
+        now=now,
+    )
+
+
+def by_status(failure: Failure) -> Outcome:
+    """The outcome of a status when the vendor's codec has nothing more precise.
+
+    A 404 is a model or a path this account does not have: the tier is wrong, not the job. A status nobody
+    expects below 400 is a redirect, which is not followed, or nonsense: transient, so the tier is left.
+    """
+    detail, status = failure.detail, failure.status
+    if status in _BY_STATUS:
+        return _BY_STATUS[status](detail=detail)
+    if status in (429, 498):
+        return Throttled(detail=detail, retry_after_s=failure.retry_after_s)
+    if status in (502, 503, 529):
+        return Overloaded(detail=detail, retry_after_s=failure.retry_after_s)
+    if status in (400, 422):
+        return _request_refused(failure)
+    if status in (504, 524):
+        # A gateway gave up waiting; the model behind it may have gone on, and be billed.
+        return Transient(detail=detail, may_be_billed=True)
+    return Invalid(detail=detail) if 400 <= status < 500 else Transient(detail=detail)
+
+
+def inside_success(outcome: Outcome) -> Outcome:
+    """The outcome of an error that came inside a 200: generation had started, so it may have been billed."""
+    return replace(outcome, may_be_billed=True) if isinstance(outcome, Transient) else outcome
+
+
+_BY_STATUS: Final[Mapping[int, type[Unauthorized] | type[Exhausted] | type[Unsupported] | type[Transient]]] = {
+    401: Unauthorized,
+    402: Exhausted,
+    403: Unauthorized,
+    404: Unsupported,
+    405: Unsupported,
+    408: Transient,
+    409: Transient,
+    410: Unsupported,
+    413: Unsupported,
+    424: Transient,
+    425: Transient,
+}
+
+
+def _request_refused(failure: Failure) -> Outcome:
+    if _FILTERED.search(failure.message):
+        return Refused(detail=failure.detail)
+    if _NOT_THIS_TIER.search(failure.message):
+        return Unsupported(detail=failure.detail)
+    return Invalid(detail=failure.detail)
+
+
+def _name(value: object) -> str:
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value) if 0 <= value < 1_000_000 else ""
+    return text_of(value) or ""
+
+
+def _status_inside(names: frozenset[str]) -> int:
+    for name in sorted(names):
+        if name.isascii() and name.isdecimal() and 400 <= int(name[:6]) < 600:
+            return int(name[:6])
+    return max((_STATUS_OF_NAME[name] for name in names if name in _STATUS_OF_NAME), default=500)

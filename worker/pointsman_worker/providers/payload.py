@@ -1,0 +1,40 @@
+"""Reading vendors' JSON without trusting its shape: a field of the wrong type is an absent one."""
+
+from collections.abc import Mapping
+
+from pydantic_core import from_json
+
+_MOST_TOKENS = 1_000_000_000
+"""A count above it is nonsense and would not fit where counts are stored."""
+
+
+def parse_object(body: bytes) -> Mapping[str, object] | None:
+    """The JSON object in a body, or None when there is none.
+
+    Some vendors wrap an error's object in a list; a list of one object is that object. The parser refuses
+    what Python's own lets through and cannot store: lone surrogates, nesting without end.
+    """
+    try:
+        parsed: object = from_json(body, allow_inf_nan=False)
+    except ValueError:
+        return None
+    if isinstance(parsed, list) and len(parsed) == 1:
+        parsed = parsed[0]
+    return parsed if isinstance(parsed, dict) else None
+
+
+def object_of(value: object) -> Mapping[str, object]:
+    """The value if it is an object, else an empty one."""
+    return value if isinstance(value, dict) else {}
+
+
+def text_of(value: object) -> str | None:
+    """The value if it is a string with something in it."""
+    return value if isinstance(value, str) and value else None
+
+
+def count_of(value: object) -> int | None:
+    """The value if it can be a number of tokens."""
+    if isinstance(value, bool) or not isinstance(value, int):
+        return None
+    return value if 0 <= value <= _MOST_TOKENS else None

@@ -1,0 +1,253 @@
+"""The worker process: arq's life cycle and signals around claims that are woken, batched and fenced.
+
+What is overridden, and why: arq polls, leases for the longest job's time, re-runs what a frozen worker still
+holds, and ends when Redis is away. Here a worker sleeps until it is woken or the next token is there, renews
+short leases, settles under a fence, and waits for Redis.
+"""
+
+import asyncio
+import json
+import time
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from signal import Signals
+
+import structlog
+from arq import ArqRedis, Worker
+from arq.worker import func
+
+from pointsman_queue import FUNCTION, HEARTBEAT_S, LEASE_S, Claim, Lease, TierProfile, TierQueue, WakeUps
+from pointsman_routes import MAX_RECOVERIES, Evidence, ServiceUnavailable, Unknown
+
+from .dispatch import Dispatcher
+from .report import Report
+from .settler import Settler
+
+SWEEP_S = 5.0
+"""How often a worker also tidies the tiers of others: lost leases, deadlines, closed tiers without a worker."""
+IDLE_S = 5.0
+"""Longest sleep of an idle worker; a wake-up may have been lost with a connection."""
+_OUTAGE_S = (0.1, 0.2, 0.5, 1.0)
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerPlan:
+    """What a worker serves."""
+
+    profiles: Mapping[str, TierProfile]
+    """Tiers it is bound to, by name."""
+    slots: Mapping[str, int]
+    """Calls it may have in flight at once, by tier."""
+    others: tuple[TierProfile, ...] = ()
+    """Tiers it only tidies."""
+    grace: timedelta = timedelta(seconds=30)
+    """How long running calls may go on after a signal."""
+    burst: bool = False
+    """End once nothing is left to do."""
+
+
+async def _dispatched_elsewhere(ctx: dict[object, object]) -> None:
+    """Registered for arq, which wants a function; jobs go through `TierWorker.run_job`."""
+
+
+class TierWorker(Worker):
+    """A worker bound to some tiers."""
+
+    def __init__(
+        self,
+        plan: WorkerPlan,
+        *,
+        redis: ArqRedis,
+        queue: TierQueue,
+        dispatcher: Dispatcher,
+        settler: Settler,
+        worker_id: str,
+        handle_signals: bool = True,
+    ) -> None:
+        super().__init__(
+            functions=[func(_dispatched_elsewhere, name=FUNCTION)],
+            queue_name=",".join(plan.profiles),
+            redis_pool=redis,
+            burst=plan.burst,
+            max_jobs=sum(plan.slots.values()),
+            job_completion_wait=max(1, int(plan.grace.total_seconds())),
+            handle_signals=handle_signals,
+        )
+        self.plan = plan
+        self.worker_id = worker_id
+        self.stopping = asyncio.Event()
+        self._queue = queue
+        self._dispatcher = dispatcher
+        self._settler = settler
+        self._wakeups = WakeUps(redis, tuple(plan.profiles))
+        self._leases: dict[str, Lease] = {}
+        self._lost: set[str] = set()
+        self._busy: Counter[str] = Counter()
+        self._services: list[asyncio.Task[None]] = []
+        self._swept = 0.0
+        self._outages = 0
+
+    async def main(self) -> None:
+        """Claim and run jobs until a signal, or in burst mode until nothing is left."""
+        log.info("worker.started", worker=self.worker_id, tiers=list(self.plan.profiles))
+        for service in (self._settler.run(), self._wakeups.listen(), self._beat()):
+            self._services.append(self.loop.create_task(service))
+        while self.allow_pick_jobs:
+            self._wakeups.event.clear()
+            await self._poll_iteration()
+            if self.burst and await self._nothing_left():
+                return
+            await self._sleep()
+        await asyncio.Event().wait()  # arq ends this task when the running jobs are done
+
+    async def _poll_iteration(self) -> None:
+        """Claim once for every tier, and start what was given."""
+        self._sleep_s = IDLE_S
+        try:
+            for name, profile in self.plan.profiles.items():
+                await self._claim(profile, self.plan.slots[name] - self._busy[name])
+            if time.monotonic() - self._swept > SWEEP_S:
+                for profile in self.plan.others:
+                    await self._claim(profile, 0)
+                self._swept = time.monotonic()
+        except ServiceUnavailable as error:
+            if self._outages == 0:
+                log.warning("worker.redis_down", error=str(error))
+            self._sleep_s = _OUTAGE_S[min(self._outages, len(_OUTAGE_S) - 1)]
+            self._outages += 1
+        else:
+            if self._outages:
+                log.info("worker.redis_back")
+            self._outages = 0
+
+    async def _claim(self, profile: TierProfile, limit: int) -> None:
+        own = profile.tier in self.plan.profiles
+        if own and limit <= 0:
+            return  # a slot that frees itself wakes the loop
+        claim = await self._queue.claim(profile, limit, poison=MAX_RECOVERIES)
+        for lease in claim.leases:
+            self._start(lease, profile.tier)
+        if claim.handed:
+            await self._relocate(claim)
+        if own:
+            more = bool(claim.handed) or len(claim.leases) == limit
+            wait_s = 0.0 if more else claim.wait_ms / 1000 if claim.wait_ms is not None else IDLE_S
+            self._sleep_s = min(self._sleep_s, wait_s)
+
+    async def _relocate(self, claim: Claim) -> None:
+        for lease in claim.handed:
+            self._leases[lease.fence] = lease
+        try:
+            await self._dispatcher.relocate(claim.handed)
+        finally:
+            for lease in claim.handed:
+                self._leases.pop(lease.fence, None)
+
+    def _start(self, lease: Lease, tier: str) -> None:
+        self._leases[lease.fence] = lease
+        self._busy[tier] += 1
+        task = self.loop.create_task(self.run_job(lease.fence, 0))
+        self.tasks[lease.fence] = task
+
+    async def run_job(self, job_id: str, score: int) -> None:
+        """Carry one lease through the pipeline.
+
+        Args:
+            job_id: the lease's fence; a job can be here twice when its first lease was lost.
+            score: not used; arq's signature.
+        """
+        lease = self._leases[job_id]
+        try:
+            if await self._dispatcher.run(lease):
+                self.jobs_complete += 1
+        except asyncio.CancelledError:
+            if job_id not in self._lost:
+                await asyncio.shield(self._give_back(lease))
+        except Exception:  # one job's error must not end the worker; its lease runs out and the job is recovered
+            self.jobs_failed += 1
+            log.exception("worker.job_crashed", job_id=lease.job_id, tier=lease.tier)
+        finally:
+            self._lost.discard(job_id)
+            self._leases.pop(job_id, None)
+            self.tasks.pop(job_id, None)
+            self._busy[lease.tier] -= 1
+            self._wakeups.event.set()
+
+    async def _give_back(self, lease: Lease) -> None:
+        report = Report(outcome=Unknown(detail="the worker was stopped during the call"), evidence=Evidence())
+        await self._dispatcher.give_back(lease, report)
+        self.jobs_retried += 1
+
+    async def _sleep(self) -> None:
+        if self._sleep_s <= 0 and self._has_room():
+            await asyncio.sleep(0)  # let the jobs just started reach their calls
+            return
+        timeout = max(self._sleep_s, 0.001) if self._has_room() else IDLE_S
+        try:
+            async with asyncio.timeout(timeout):
+                await self._wakeups.event.wait()
+        except TimeoutError:
+            return
+
+    def _has_room(self) -> bool:
+        return any(self._busy[tier] < slots for tier, slots in self.plan.slots.items())
+
+    async def _nothing_left(self) -> bool:
+        return not self.tasks and self._sleep_s >= IDLE_S
+
+    async def _beat(self) -> None:
+        """Renew every lease; a lost one ends its call, whose answer could not be delivered any more."""
+        while True:
+            pause = HEARTBEAT_S
+            try:
+                lost = await self._queue.renew(tuple(self._leases.values()), self._health(), believed_s=LEASE_S)
+            except ServiceUnavailable:
+                pause = 1.0
+            else:
+                for fence in lost:
+                    task = self.tasks.get(fence)
+                    if task is not None:
+                        self._lost.add(fence)
+                        task.cancel()
+            await asyncio.sleep(pause)
+
+    def _health(self) -> str:
+        return json.dumps(
+            {
+                "tiers": {tier: self._busy[tier] for tier in self.plan.profiles},
+                "slots": dict(self.plan.slots),
+                "done": self.jobs_complete,
+                "given_back": self.jobs_retried,
+                "crashed": self.jobs_failed,
+            }
+        )
+
+    async def record_health(self) -> None:
+        """The heartbeat writes a key per worker instead."""
+
+    def handle_sig_wait_for_completion(self, signum: Signals) -> None:
+        """Claim nothing more, let running calls end within the grace time, then give the rest back."""
+        self.stopping.set()
+        super().handle_sig_wait_for_completion(signum)
+        self._wakeups.event.set()
+
+    async def close(self) -> None:
+        """Give back what is still running, write what is still to be settled, and leave the list of the living."""
+        for task in tuple(self.tasks.values()):
+            task.cancel()
+        await asyncio.gather(*self.tasks.values())
+        for service in self._services:
+            service.cancel()
+        await asyncio.gather(*self._services, return_exceptions=True)
+        try:
+            await self._queue.retire()
+        except ServiceUnavailable:
+            log.warning("worker.not_retired", worker=self.worker_id)
+        log.info("worker.stopped", worker=self.worker_id, done=self.jobs_complete, given_back=self.jobs_retried)
+        if self._pool is not None:
+            await self._pool.aclose(close_connection_pool=True)
+            self._pool = None
