@@ -136,4 +136,4 @@ def test_job_id_survives_separators() -> None:
     pairs = [("a", "b\nc"), ("a\nb", "c"), ("a", 'b","c'), ('a","b', "c"), ("", "abc"), ("abc", "")]
     ids = {job_id_for(batch, custom) for batch, custom in pairs}
     assert len(ids) == len(pairs)
-    assert {len(job_id) for job_id in ids} == {32}
+    assert {len(job_id) for job_id in ids} == {24}
