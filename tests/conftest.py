@@ -7,7 +7,6 @@
 Where a server is missing its tests are skipped, but not where CI=true: there they fail.
 """
 
-import os
 import uuid
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -22,20 +21,12 @@ from pointsman_queue import connect
 _REDIS = tuple(servers.redis_binaries()) or ("none",)
 
 
-def _missing(what: str) -> None:
-    message = f"{what} is not installed"
-    if os.environ.get("CI", "").lower() == "true":
-        pytest.fail(message)
-    pytest.skip(message)
-
-
 @pytest.fixture(scope="session", params=_REDIS)
 def redis_server(request: pytest.FixtureRequest) -> Iterator[servers.RedisServer]:
     """A running Redis server, shared by the tests of the session."""
     binary = servers.redis_binaries().get(request.param)
     if binary is None:
-        _missing("redis-server")
-        return
+        servers.missing("redis-server")
     server = servers.RedisServer.start(binary)
     yield server
     server.stop()
@@ -64,8 +55,7 @@ def postgres_server() -> Iterator[servers.PostgresServer]:
     """A running PostgreSQL server, shared by the tests of the session."""
     folder = servers.postgres_folder()
     if folder is None:
-        _missing("PostgreSQL")
-        return
+        servers.missing("PostgreSQL")
     server = servers.PostgresServer.create(folder)
     yield server
     server.remove()

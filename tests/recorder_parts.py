@@ -1,8 +1,7 @@
 """Recorders for tests: parts that break at a chosen step, and a wait that the test ends."""
 
 import asyncio
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 from arq import ArqRedis
@@ -105,21 +104,16 @@ class Waits:
         self._over.set()
 
 
-async def until_recorded(recorder: Recorder, count: int, running: "asyncio.Task[None]") -> None:
-    """Wait until a running recorder has committed so many entries."""
+async def until(reached: Callable[[], bool]) -> None:
+    """Wait for a condition; the test fails if it does not come about."""
     async with asyncio.timeout(60):
-        while recorder.recorded < count:
-            if running.done():
-                running.result()
-                raise AssertionError("the recorder returned")
+        while not reached():  # noqa: ASYNC110 - what is waited for tells nobody
             await asyncio.sleep(0.01)
 
 
-async def bodies(ledger: Ledger, jobs: Sequence[str]) -> dict[str, int]:
-    """How many records each of these jobs has."""
-    return {job_id: len(await ledger.story(job_id)) for job_id in jobs}
-
-
-def sqlite_file(url: str) -> Path:
-    """The file of a SQLite ledger."""
-    return Path(url.removeprefix("sqlite:///"))
+async def until_recorded(recorder: Recorder, count: int, running: "asyncio.Task[None]") -> None:
+    """Wait until a running recorder has committed so many entries."""
+    await until(lambda: recorder.recorded >= count or running.done())
+    if running.done():
+        running.result()
+    assert recorder.recorded >= count

@@ -19,7 +19,9 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Self
+from typing import NoReturn, Self
+
+import pytest
 
 _START_S = 60.0
 _POLL_S = 0.02
@@ -29,6 +31,14 @@ _SUPERUSER = "postgres"
 
 class ServerFailed(Exception):
     """A server did not come up."""
+
+
+def missing(what: str) -> NoReturn:
+    """Skip the test for want of a server; where CI=true, fail it."""
+    message = f"{what} is not installed"
+    if os.environ.get("CI", "").lower() == "true":
+        pytest.fail(message)
+    pytest.skip(message)
 
 
 @cache

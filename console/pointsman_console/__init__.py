@@ -1,1 +1,5 @@
-"""Placeholder."""
+"""The `pointsman` command, the embedded services, the demo."""
+
+from .main import main
+
+__all__ = ["main"]

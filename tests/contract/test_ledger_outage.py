@@ -2,7 +2,7 @@
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, closing
 from datetime import timedelta
 from pathlib import Path
@@ -29,6 +29,11 @@ async def told(ledger: Ledger) -> list[tuple[int, str]]:
     """Number and job of every record."""
     wanted = RecordFilter(kind=ListedKind.ACCEPTED)
     return [(record["seq"], record["job_id"]) async for record in ledger.list(wanted)]
+
+
+def hold(path: Path) -> sqlite3.Connection:
+    """Another process's connection to the file; its commands wait for the lock, so they run in a thread."""
+    return sqlite3.connect(path, isolation_level=None, timeout=60, check_same_thread=False)
 
 
 IN_ORDER = [(number, f"job-{number}") for number in range(1, 21)]
@@ -85,11 +90,11 @@ async def test_locked_sqlite_is_waited_for(tmp_path: Path, redis: ArqRedis) -> N
     waits = Waits()
     async with Ledger.open(f"sqlite:///{path}", migrate=True, busy_timeout=timedelta(milliseconds=10)) as ledger:
         recorder = Recorder(Outbox(redis), ledger, sleep=waits.sleep)
-        with capture_logs() as logs, closing(sqlite3.connect(path, isolation_level=None)) as other:
+        with capture_logs() as logs, closing(hold(path)) as other:
             async with running(recorder) as task:
                 await put(redis, jobs(1, 10))
                 await until_recorded(recorder, 10, task)
-                other.execute("BEGIN IMMEDIATE")
+                await asyncio.to_thread(other.execute, "BEGIN IMMEDIATE")
                 await put(redis, jobs(11, 20))
                 for times in (1, 2):
                     await waits.begun(times)
@@ -103,35 +108,36 @@ async def test_locked_sqlite_is_waited_for(tmp_path: Path, redis: ArqRedis) -> N
     assert "database is locked" in next(log["error"] for log in logs if log["event"] == "recorder.ledger_down")
 
 
-async def test_dead_redis_is_waited_for(ledger_url: str) -> None:
-    """Redis dies and comes back empty: the recorder goes on with the new one, and the log says so once."""
+@pytest.fixture
+def mortal_redis() -> Iterator[servers.RedisServer]:
+    """A Redis server of the test's own."""
     binary = next(iter(servers.redis_binaries().values()), None)
     if binary is None:
-        pytest.skip("redis-server is not installed")
-    waits = Waits()
+        servers.missing("redis-server")
     server = servers.RedisServer.start(binary)
-    redis = await connect(server.url)
+    yield server
+    server.stop()
+
+
+async def test_dead_redis_is_waited_for(ledger_url: str, mortal_redis: servers.RedisServer) -> None:
+    """Redis dies and comes back empty: the recorder goes on with the new one, and the log says so once."""
+    waits = Waits()
+    redis = await connect(mortal_redis.url)
     async with Ledger.open(ledger_url, migrate=True) as ledger:
         recorder = Recorder(Outbox(redis), ledger, sleep=waits.sleep)
         with capture_logs() as logs:
             async with running(recorder) as task:
-                try:
-                    await put(redis, jobs(1, 10))
-                    await until_recorded(recorder, 10, task)
-                    server.kill()
-                    await waits.begun(1)
-                    server.restart()
-                    await put(redis, jobs(11, 20))
-                    waits.end()
-                    await until_recorded(recorder, 20, task)
-                finally:
-                    recorder.stop()
-                    server.stop()
+                await put(redis, jobs(1, 10))
+                await until_recorded(recorder, 10, task)
+                mortal_redis.kill()
+                await waits.begun(1)
+                mortal_redis.restart()
+                await put(redis, jobs(11, 20))
+                waits.end()
+                await until_recorded(recorder, 20, task)
         assert await told(ledger) == IN_ORDER
     await redis.aclose(close_connection_pool=True)
-    seen = events(logs)
-    assert seen[:3] == ["recorder.started", "recorder.redis_down", "recorder.redis_up"]
-    assert seen.count("recorder.redis_down") == 1 or seen[3:] != []
+    assert events(logs) == ["recorder.started", "recorder.redis_down", "recorder.redis_up", "recorder.stopped"]
 
 
 async def test_stopped_while_waiting(tmp_path: Path, redis: ArqRedis) -> None:
@@ -140,9 +146,9 @@ async def test_stopped_while_waiting(tmp_path: Path, redis: ArqRedis) -> None:
     waits = Waits()
     async with Ledger.open(f"sqlite:///{path}", migrate=True, busy_timeout=timedelta(milliseconds=10)) as ledger:
         recorder = Recorder(Outbox(redis), ledger, sleep=waits.sleep)
-        with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        with closing(hold(path)) as other:
             async with running(recorder) as task:
-                other.execute("BEGIN IMMEDIATE")
+                await asyncio.to_thread(other.execute, "BEGIN IMMEDIATE")
                 await put(redis, jobs(1, 10))
                 await waits.begun(1)
                 recorder.stop()
@@ -179,7 +185,7 @@ async def test_no_ledger_at_the_start(
 
 
 async def test_lost_reply_of_a_commit(ledger_url: str, redis: ArqRedis) -> None:
-    """The connection breaks after the commit, before its reply: the recorder asks how far it got, and doubles nothing."""
+    """The connection breaks after the commit, before its reply: the recorder asks how far it got."""
     waits = Waits()
     async with Ledger.open(ledger_url, migrate=True) as ledger:
         recorder = Recorder(Outbox(redis), ledger, sleep=waits.sleep)

@@ -2,9 +2,6 @@
 
 import asyncio
 import json
-import os
-import signal
-import subprocess
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -14,7 +11,7 @@ from typing import Any
 import pytest
 from arq import ArqRedis
 from audit_records import accepted, final, finished, put, started
-from recorder_parts import STEPS, FatalLedger, FatalOutbox, FatalPoint, Killed
+from recorder_parts import STEPS, FatalLedger, FatalOutbox, FatalPoint, Killed, until
 from structlog.testing import capture_logs
 
 from pointsman_audit import Ledger, ListedKind, Recorder, RecordFilter
@@ -70,7 +67,7 @@ async def test_records_arrive_once_in_order(ledger_url: str, redis: ArqRedis) ->
         assert await told(ledger) == in_order(2503)
 
 
-@pytest.mark.parametrize("nth", [1, 2, 3])
+@pytest.mark.parametrize("nth", [1, 2])
 @pytest.mark.parametrize("step", STEPS)
 async def test_death_at_any_step(ledger_url: str, redis: ArqRedis, step: str, nth: int) -> None:
     """Wherever a recorder dies, the next one completes the ledger: nothing twice, nothing missing, Redis emptied."""
@@ -127,15 +124,14 @@ async def test_killed_process(ledger_url: str, redis_url: str, redis: ArqRedis) 
     await put(redis, jobs(total))
     async with recording(ledger_url, redis) as (recorder, ledger):
         for part in (1, 2, 3):
-            process = subprocess.Popen([sys.executable, "-c", _RECORDER, redis_url, ledger_url])
+            process = await asyncio.create_subprocess_exec(sys.executable, "-c", _RECORDER, redis_url, ledger_url)
             try:
                 async with asyncio.timeout(60):
                     while await ledger.head() < part * total // 10:
-                        assert process.poll() is None
-                        await asyncio.sleep(0.001)
+                        assert process.returncode is None
             finally:
-                os.kill(process.pid, signal.SIGKILL)
-                process.wait()
+                process.kill()
+                await process.wait()
         await recorder.drain()
         assert await told(ledger) == in_order(total)
         assert await redis.xlen(keys.OUTBOX) == 0
@@ -147,9 +143,7 @@ async def test_two_recorders(ledger_url: str, redis: ArqRedis) -> None:
         both = [asyncio.create_task(recorder.run()) for recorder in (one, other)]
         for first in range(1, 6001, 300):
             await put(redis, jobs(300, first=first))
-        async with asyncio.timeout(60):
-            while await ledger.head() < 6000:
-                await asyncio.sleep(0.01)
+        await until(lambda: one.recorded + other.recorded >= 6000)
         one.stop()
         other.stop()
         await asyncio.gather(*both)
@@ -249,9 +243,7 @@ async def test_running_recorder_deletes_expired_answers(ledger_url: str, redis: 
         clock.now += timedelta(hours=2)
         with capture_logs() as logs:
             running = asyncio.create_task(recorder.run())
-            async with asyncio.timeout(60):
-                while not any(log["event"] == "recorder.answers_forgotten" for log in logs):
-                    await asyncio.sleep(0.01)
+            await until(lambda: any(log["event"] == "recorder.answers_forgotten" for log in logs))
             recorder.stop()
             await running
         assert await ledger.forget_answers() == 0

@@ -1,3 +1,4 @@
+import errno
 import io
 import json
 import os
@@ -249,6 +250,19 @@ def test_unreadable(tmp_path: Path, name: str) -> None:
     with pytest.raises(FileUnreadable, match="cannot be read: ") as caught, BatchFile.open(tmp_path / name, CLASSES):
         pass
     assert str(tmp_path) in str(caught.value)
+
+
+def test_reading_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A disk that fails in the middle is said in a line, with the file's path."""
+    path = tmp_path / "jobs.jsonl"
+    path.write_text(_native("a"))
+
+    def fail(*_: object) -> bytes:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(os, "pread", fail)
+    with pytest.raises(FileUnreadable, match=r"jobs\.jsonl cannot be read: Input/output error"):
+        _check(path)
 
 
 def test_unknown_override(tmp_path: Path) -> None:

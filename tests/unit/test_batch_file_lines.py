@@ -82,6 +82,13 @@ def test_new_name_of_the_limit(changes: dict[str, object]) -> None:
     assert job.max_tokens == 64
 
 
+@pytest.mark.parametrize("class_override", [None, "triage"])
+def test_class_under_its_python_name(class_override: str | None) -> None:
+    """A line written from Python may name the class `task_class`."""
+    assert _parse(_line(**{"class": _ABSENT}, task_class="triage"), class_override) == _JOB
+    assert 'unknown class "poetry"' in _message(_line(**{"class": _ABSENT}, task_class="poetry"))
+
+
 def test_word_body_in_a_native_line() -> None:
     """The word "body" as a value does not make a line one of the other form."""
     job = _parse(_line(metadata={"part": "body"}))

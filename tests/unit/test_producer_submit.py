@@ -118,6 +118,12 @@ async def test_streaming_reads_no_further_than_needed() -> None:
     assert read == CHUNKS_IN_FLIGHT * CHUNK_JOBS
 
 
+async def test_streaming_to_the_end() -> None:
+    """A stream of receipts has one for each job, in their order."""
+    stream = _make_producer(QueueInMemory()).submit_each(make_jobs(CHUNK_JOBS + 2), batch_id="b-1")
+    assert [receipt.custom_id async for receipt in stream] == [f"j-{number}" for number in range(CHUNK_JOBS + 2)]
+
+
 async def test_other_work_goes_on() -> None:
     """Encoding leaves the event loop its turns: no chunk is encoded in one go."""
     turns = 0

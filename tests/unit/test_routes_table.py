@@ -38,6 +38,9 @@ PROVIDER: dict[str, dict[str, dict[str, Any]]] = {
     "providers.alpha.base_url: a base_url carries no user": {
         "provider": {"base_url": f"https://user:{SECRET}@example.com/v1"}
     },
+    "providers.alpha.base_url: a base_url carries no user, password": {
+        "provider": {"base_url": f"https://{SECRET}@example.com"}
+    },
     "providers.alpha.base_url: a base_url carries no": {"provider": {"base_url": f"https://example.com/?key={SECRET}"}},
     "providers.alpha.base_url: a base_url carries": {"provider": {"base_url": f"https://example.com/#{SECRET}"}},
     "providers.alpha.base_url: input should be a valid URL": {"provider": {"base_url": f"https://{SECRET}@[bad"}},

@@ -1,1 +1,29 @@
-"""Placeholder."""
+"""The tier worker on arq: claims jobs, asks vendors, judges what comes back, settles."""
+
+from .api_keys import ApiKey, key_problem, read_key
+from .dispatch import Dispatcher, VendorDesk
+from .http_client import build_client
+from .office import Office
+from .pricing import rate_for
+from .providers import codec_for
+from .report import Report
+from .settler import Settler
+from .tier_worker import TierWorker, WorkerPlan
+from .vendor_desk import HttpDesk
+
+__all__ = [
+    "ApiKey",
+    "Dispatcher",
+    "HttpDesk",
+    "Office",
+    "Report",
+    "Settler",
+    "TierWorker",
+    "VendorDesk",
+    "WorkerPlan",
+    "build_client",
+    "codec_for",
+    "key_problem",
+    "rate_for",
+    "read_key",
+]

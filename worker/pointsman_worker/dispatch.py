@@ -116,7 +116,8 @@ class Dispatcher:
         elif settlement.close_reason is not None:
             log.error("worker.tier_closed", tier=lease.tier, reason=settlement.close_reason, job_id=lease.job_id)
         elif settlement.step in ("move", "hold"):
-            log.info(f"worker.job_{settlement.step}", job_id=lease.job_id, tier=lease.tier, to=settlement.to)
+            event = "worker.job_moved" if settlement.step == "move" else "worker.job_held"
+            log.info(event, job_id=lease.job_id, tier=lease.tier, to=settlement.to)
         return written
 
     def _next(self, lease: Lease, open_tiers: frozenset[str]) -> Step:

@@ -1,0 +1,5 @@
+"""`python -m pointsman_console` is `pointsman`."""
+
+from .main import main
+
+main()

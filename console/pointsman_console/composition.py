@@ -1,0 +1,201 @@
+"""The composition root: the one place where clients are built and the environment is read."""
+
+import os
+import socket
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from uuid import uuid4
+
+from arq import ArqRedis
+
+from pointsman_audit import Ledger, Recorder
+from pointsman_queue import JobQueue, Observer, Outbox, Settings, Switchboard, TierProfile, TierQueue, connect
+from pointsman_routes import (
+    ConfigError,
+    Problem,
+    Provider,
+    Rate,
+    RouteTable,
+    ServiceUnavailable,
+    Tier,
+    UsageProblem,
+    check_surroundings,
+    read_route_table,
+)
+from pointsman_worker import (
+    Dispatcher,
+    HttpDesk,
+    Office,
+    Settler,
+    TierWorker,
+    WorkerPlan,
+    build_client,
+    codec_for,
+    key_problem,
+    rate_for,
+    read_key,
+)
+
+DEFAULT_SLOTS = 128
+"""Calls one worker has in flight at a tier whose concurrency is not limited."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """The queue's ports over one Redis connection pool."""
+
+    redis: ArqRedis
+    jobs: JobQueue
+    switchboard: Switchboard
+    observer: Observer
+    outbox: Outbox
+
+
+def load_table(settings: Settings) -> RouteTable:
+    """Read the configuration.
+
+    Raises:
+        ConfigError: it is missing or has mistakes.
+    """
+    try:
+        text = settings.config.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        problem = Problem(str(settings.config), "no such file", "write one, or name it with --config")
+        raise ConfigError([problem]) from None
+    except (OSError, UnicodeDecodeError) as error:
+        reason = "not UTF-8" if isinstance(error, UnicodeDecodeError) else error.strerror or "not readable"
+        raise ConfigError([Problem(str(settings.config), reason, "correct the file")]) from None
+    return read_route_table(text, settings.config)
+
+
+def surrounding_problems(settings: Settings, table: RouteTable, *, keys: bool = True) -> list[Problem]:
+    """What is wrong around a valid table: unset keys, unknown prices."""
+
+    def why_no_key(provider: Provider) -> str | None:
+        return key_problem(provider, os.environ, settings.config.absolute().parent) if keys else None
+
+    def priced(provider: Provider, tier: Tier) -> bool:
+        return rate_for(provider, tier) is not None
+
+    return check_surroundings(table.providers, priced=priced, key_problem=why_no_key)
+
+
+@asynccontextmanager
+async def open_line(settings: Settings) -> AsyncIterator[Line]:
+    """Connect to Redis.
+
+    Raises:
+        ServiceUnavailable: it does not answer; for the embedded one the message says how to start it.
+    """
+    try:
+        redis = await connect(settings.effective_redis_url, connections=64)
+    except ServiceUnavailable:
+        if settings.redis_url is not None:
+            raise
+        raise ServiceUnavailable(
+            f"no Redis is running under {settings.home}; start it with `pointsman up`, or set POINTSMAN_REDIS_URL"
+        ) from None
+    try:
+        yield Line(
+            redis=redis,
+            jobs=JobQueue(redis, keep_results=settings.keep_results),
+            switchboard=Switchboard(redis),
+            observer=Observer(redis),
+            outbox=Outbox(redis),
+        )
+    finally:
+        await redis.aclose(close_connection_pool=True)
+
+
+@asynccontextmanager
+async def open_ledger(settings: Settings, *, migrate: bool = False) -> AsyncIterator[Ledger]:
+    """Open the ledger; with `migrate` make it first, or bring it to this version."""
+    async with Ledger.open(settings.effective_ledger_url, migrate=migrate) as ledger:
+        yield ledger
+
+
+@asynccontextmanager
+async def open_recorder(settings: Settings) -> AsyncIterator[Recorder]:
+    """A recorder between this Redis and this ledger."""
+    async with open_line(settings) as line, open_ledger(settings, migrate=True) as ledger:
+        yield Recorder(line.outbox, ledger, keep_answers=settings.keep_answers)
+
+
+@asynccontextmanager
+async def open_worker(
+    settings: Settings,
+    table: RouteTable,
+    tiers: Sequence[str],
+    *,
+    slots: int | None = None,
+    grace: timedelta = timedelta(seconds=30),
+    burst: bool = False,
+) -> AsyncIterator[TierWorker]:
+    """A worker bound to some tiers, with connections to their vendors.
+
+    Args:
+        settings: where things are.
+        table: the route table.
+        tiers: names of its tiers.
+        slots: calls in flight at once for each tier; the tier's own concurrency when absent.
+        grace: how long running calls may go on after a signal.
+        burst: end once nothing is left to do.
+
+    Raises:
+        UsageProblem: a tier is unknown, or its key or price is missing.
+        ServiceUnavailable: Redis does not answer.
+    """
+    _check_tiers(table, tiers)
+    rates = _rates(table, tiers)
+    base = settings.config.absolute().parent
+    providers = {tier: table.provider_of(tier) for tier in tiers}
+    codecs = {
+        provider.name: codec_for(provider, read_key(provider.api_key, os.environ, base))
+        for provider in providers.values()
+    }
+    width = {tier: slots or table.tiers[tier].limits.concurrency or DEFAULT_SLOTS for tier in tiers}
+    worker_id = f"{socket.gethostname()}-{os.getpid()}-{uuid4().hex[:6]}"
+    async with open_line(settings) as line:
+        client = build_client(sum(width.values()))
+        queue = TierQueue(line.redis, worker=worker_id, keep_results=settings.keep_results)
+        settler = Settler(queue)
+        office = Office(worker=worker_id, table=table, rates=rates)
+        dispatcher = Dispatcher(office, HttpDesk(table, codecs, client), settler, line.switchboard)
+        plan = WorkerPlan(
+            profiles={tier: TierProfile.of(table, tier, rates[tier]) for tier in tiers},
+            slots=width,
+            others=tuple(TierProfile.of(table, tier, rate) for tier, rate in rates.items() if tier not in tiers),
+            grace=grace,
+            burst=burst,
+        )
+        try:
+            yield TierWorker(
+                plan, redis=line.redis, queue=queue, dispatcher=dispatcher, settler=settler, worker_id=worker_id
+            )
+        finally:
+            await client.aclose()
+
+
+def _check_tiers(table: RouteTable, tiers: Sequence[str]) -> None:
+    known = ", ".join(table.tiers)
+    if not tiers:
+        raise UsageProblem(f"name at least one tier; the configuration has: {known}")
+    for tier in tiers:
+        if tier not in table.tiers:
+            raise UsageProblem(f"unknown tier {tier!r}; the configuration has: {known}")
+
+
+def _rates(table: RouteTable, needed: Sequence[str]) -> dict[str, Rate]:
+    """Prices by tier. A tier of ours without one is an error; one of another worker's is left to that worker."""
+    rates: dict[str, Rate] = {}
+    for name, tier in table.tiers.items():
+        rate = rate_for(table.provider_of(name), tier)
+        if rate is not None:
+            rates[name] = rate
+        elif name in needed:
+            remedy = "write price = { input = ..., output = ... } in USD per million tokens"
+            where = f"providers.{name.replace('/', '.tiers.')}.price"
+            raise ConfigError([Problem(where, f"no price is known for the model {tier.model!r}", remedy)])
+    return rates

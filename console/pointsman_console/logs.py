@@ -1,0 +1,47 @@
+"""Logs: JSON when nobody is watching, allow-listed fields, never prompts, keys or headers."""
+
+import logging
+import sys
+
+import structlog
+from structlog.typing import EventDict, Processor, WrappedLogger
+
+ALLOWED = frozenset(
+    {
+        "event", "level", "timestamp", "exception",
+        "attempts", "by", "command", "count", "cursor", "done", "entry_id", "error", "exit_code", "fence",
+        "given_back", "job_id", "ledger", "name", "pid", "reason", "seq", "settlements", "source", "tier", "tiers",
+        "to", "url", "wait_s", "worker",
+    }
+)  # fmt: skip
+"""What may stand in a log line. Anything else is dropped, however it came to be there."""
+
+
+def configure_logs(*, verbose: bool = False) -> None:
+    """Send logs to standard error, so that standard output holds nothing but what was asked for."""
+    level = logging.DEBUG if verbose else logging.INFO
+    people = sys.stderr.isatty()
+    last: Processor = (
+        structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
+        if people
+        else structlog.processors.JSONRenderer()
+    )
+    processors: list[Processor] = [
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    if not people:
+        processors.append(structlog.processors.format_exc_info)
+    structlog.configure(
+        processors=[*processors, _keep_allowed, last],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=True,
+    )
+    logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(levelname)s %(name)s %(message)s")
+    # arq tells its signals at INFO and at WARNING what this house logs itself.
+    logging.getLogger("arq").setLevel(logging.ERROR)
+
+
+def _keep_allowed(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    return {name: value for name, value in event.items() if name in ALLOWED or name == "exc_info"}
