@@ -1,5 +1,6 @@
 """Connecting to Redis, and Redis's exceptions as ours."""
 
+import asyncio
 from collections.abc import Awaitable, Iterator
 from contextlib import contextmanager
 from typing import cast
@@ -24,6 +25,8 @@ from .envelope import from_json, to_json
 
 MISSING = (ConnectionError, TimeoutError, BusyLoadingError, ReadOnlyError, OSError)
 """What says that Redis is away for now and may come back."""
+_ANSWER_S = 10.0
+"""Longest wait for the first answer: something else may listen there, and say nothing for ever."""
 
 
 async def connect(url: str, *, connections: int = 16) -> ArqRedis:
@@ -39,7 +42,8 @@ async def connect(url: str, *, connections: int = 16) -> ArqRedis:
     redis = client(url, connections=connections)
     try:
         with redis_errors(url):
-            await redis.ping()
+            async with asyncio.timeout(_ANSWER_S):
+                await redis.ping()
     except ServiceUnavailable:
         await redis.aclose(close_connection_pool=True)
         raise
@@ -47,13 +51,22 @@ async def connect(url: str, *, connections: int = 16) -> ArqRedis:
 
 
 def client(url: str, *, connections: int = 16) -> ArqRedis:
-    """A client that connects when it is first used."""
+    """A client that connects when it is first used.
+
+    Raises:
+        ServiceUnavailable: the URL is none of Redis. The message does not repeat it: a password with a character
+            that has a meaning in URLs is taken for the address, and would be shown.
+    """
     try:
         pool = BlockingConnectionPool.from_url(
             url, max_connections=connections, timeout=30, socket_connect_timeout=5, health_check_interval=30
         )
-    except ValueError as error:
-        raise ServiceUnavailable(f"the Redis URL cannot be read: {error}") from None
+        pool.connection_class(**pool.connection_kwargs)  # connects nowhere, but knows every option of the URL
+    except (ValueError, TypeError):
+        raise ServiceUnavailable(
+            "the Redis URL cannot be read; write redis://, rediss:// or unix://, "
+            "and in user and password %40 for @, %3A for :, %2F for /, %23 for # and %3F for ?"
+        ) from None
     return ArqRedis(pool_or_conn=pool, job_serializer=to_json, job_deserializer=from_json)
 
 
@@ -71,7 +84,7 @@ def redis_errors(url: str | None = None) -> Iterator[None]:
     except AuthenticationError as error:
         raise ServiceUnavailable(f"Redis{where} refuses the login: {error}; check user and password") from None
     except MISSING as error:
-        reason = str(error).partition("\n")[0] or type(error).__name__
+        reason = str(error).partition("\n")[0].rstrip(".") or type(error).__name__
         raise ServiceUnavailable(
             f"Redis{where} does not answer ({reason}); start it, or run `pointsman up`, or set POINTSMAN_REDIS_URL"
         ) from None
@@ -83,10 +96,12 @@ def redis_errors(url: str | None = None) -> Iterator[None]:
 
 def place(url: str) -> str:
     """A URL without user and password."""
-    parts = urlsplit(url)
-    if parts.scheme == "unix":
-        return parts.path
-    return f"{parts.hostname or '?'}:{parts.port or 6379}"
+    try:
+        parts = urlsplit(url)
+        port = parts.port or 6379
+    except ValueError:
+        return "?"
+    return parts.path if parts.scheme == "unix" else f"{parts.hostname or '?'}:{port}"
 
 
 async def read_hash(redis: ArqRedis, key: str) -> dict[str, str]:

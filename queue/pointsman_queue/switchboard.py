@@ -83,8 +83,8 @@ class Switchboard:
         match reply:
             case [b"final", state]:
                 return JobState(state.decode())
-            case [b"ok"]:
-                return JobState.QUEUED
+            case [b"ok", state]:
+                return JobState(state.decode())
             case _:
                 return None
 

@@ -57,6 +57,8 @@ class Lease:
     batch_id: str
     skipped: int
     """Attempts before this one that ended before the call was made."""
+    held: bool = False
+    """Handed over from among the held jobs: it has left its last tier already, and only ends at this one."""
 
     @property
     def seconds_left(self) -> float:
@@ -153,7 +155,8 @@ class TierQueue:
     def __init__(self, redis: ArqRedis, *, worker: str, keep_results: timedelta, lease_s: float = LEASE_S) -> None:
         self._redis = redis
         self._worker = worker
-        self._keep_ms = int(keep_results.total_seconds() * 1000)
+        # Redis takes no expiry of 0; a script that fails halfway would leave a job without its record.
+        self._keep_ms = max(1, int(keep_results.total_seconds() * 1000))
         self._lease_ms = int(lease_s * 1000)
         self._claim = redis.register_script(script_text("claim"))
         self._renew = redis.register_script(script_text("renew"))
@@ -213,8 +216,7 @@ class TierQueue:
         for lease in leases:
             arguments += (lease.tier, lease.job_id, lease.fence)
         with redis_errors():
-            lost = {job_id.decode() for job_id in await self._renew(args=arguments)}
-        return frozenset(lease.fence for lease in leases if lease.job_id in lost)
+            return frozenset(fence.decode() for fence in await self._renew(args=arguments))
 
     async def settle(self, settlements: Sequence[Settlement]) -> list[bool]:
         """End attempts; each is written whole or not at all.
@@ -222,7 +224,7 @@ class TierQueue:
         Making the call again after a lost answer is harmless: the fence has gone.
 
         Returns:
-            For each whether it was written; False when its lease was lost before.
+            For each whether it was written; False when its lease was lost before, or its call called off.
         """
         arguments: list[str | bytes | int] = [self._keep_ms]
         for settlement in settlements:
@@ -300,4 +302,5 @@ def _lease(tier: str, now_us: int, entry: list[Any]) -> Lease:
         task_class=task_class.decode(),
         batch_id=batch.decode(),
         skipped=int(skipped),
+        held=len(entry) > 18,
     )

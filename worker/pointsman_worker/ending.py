@@ -96,7 +96,9 @@ def end(
             truncated=step.truncated,
         )
     state = _STATES.get(step.code, JobState.FAILED) if isinstance(step, Fail) else JobState.SUCCEEDED
-    record = _final_record(office, lease, state, serving, path_with(lease.path, lease.tier, why), spent, made)
+    # A held job ends where it happens to be seen: it has left its last tier, and was never at this one.
+    path = lease.path if lease.held else path_with(lease.path, lease.tier, why)
+    record = _final_record(office, lease, state, serving, path, spent, made)
     if isinstance(step, Fail):
         record = record.model_copy(update={"error_code": step.code})
     return Ending(state=state, record=record, result=_result(lease, record, serving, step))
@@ -105,7 +107,7 @@ def end(
 def _final_record(
     office: Office, lease: Lease, state: JobState, serving: Serving | None, path: str, spent: int, made: int
 ) -> FinalRecord:
-    steps = path_steps(path)
+    steps, left = path_steps(path), path_steps(lease.path)
     requested = _requested(office, lease)
     job, usage = lease.job, serving.report.evidence.usage if serving else None
     task_class = office.table.classes.get(lease.task_class)
@@ -121,7 +123,7 @@ def _final_record(
         served_provider=serving.provider.name if serving else None,
         served_model=serving.report.evidence.response_model if serving else None,
         served_region=serving.provider.region if serving else None,
-        fallback_reason=_fallback_reason(requested.tier, steps, serving),
+        fallback_reason=_fallback_reason(requested.tier, left, serving),
         path=steps,
         downgraded=bool(serving and task_class and office.table.downgraded(task_class, serving.tier.name)),
         mismatch=any(step.reason == Reason.MISROUTED for step in steps),
@@ -144,11 +146,11 @@ def _requested(office: Office, lease: Lease) -> Requested:
     return Requested(tier=tier, model=known.model if known else "unknown")
 
 
-def _fallback_reason(primary: str, steps: tuple[PathStep, ...], serving: Serving | None) -> Reason | None:
-    """Why the primary was left; None when it answered, or when it was never left."""
+def _fallback_reason(primary: str, left: tuple[PathStep, ...], serving: Serving | None) -> Reason | None:
+    """Why the primary was left; None when it answered, or when it was never left: ending there is not leaving it."""
     if serving is not None and serving.tier.name == primary:
         return None
-    return next((Reason.named(step.reason) for step in steps if step.tier == primary), None)
+    return next((Reason.named(step.reason) for step in left if step.tier == primary), None)
 
 
 def _result(lease: Lease, record: FinalRecord, serving: Serving | None, step: Succeed | Fail) -> Result:

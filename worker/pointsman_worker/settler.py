@@ -34,6 +34,9 @@ class Settler:
 
         Returns:
             Whether it was written; False when the lease was lost before.
+
+        Raises:
+            Exception: it cannot be written at all; the lease runs out.
         """
         entry = _Waiting(settlement)
         self._waiting.append(entry)
@@ -47,10 +50,23 @@ class Settler:
             self._work.clear()
             while self._waiting:
                 batch, self._waiting = self._waiting[:_MOST], self._waiting[_MOST:]
-                written = await self._write([entry.settlement for entry in batch])
-                for entry, done in zip(batch, written, strict=True):
-                    if not entry.written.done():
-                        entry.written.set_result(done)
+                await self._deliver(batch)
+
+    async def _deliver(self, batch: list[_Waiting]) -> None:
+        try:
+            written = await self._write([entry.settlement for entry in batch])
+        except Exception as error:  # one settlement that cannot be written must not keep back the others
+            if len(batch) > 1:
+                for entry in batch:
+                    await self._deliver([entry])
+                return
+            log.exception("worker.settle_failed", job_id=batch[0].settlement.lease.job_id)
+            if not batch[0].written.done():
+                batch[0].written.set_exception(error)
+            return
+        for entry, done in zip(batch, written, strict=True):
+            if not entry.written.done():
+                entry.written.set_result(done)
 
     async def _write(self, settlements: list[Settlement]) -> list[bool]:
         tries = 0

@@ -16,7 +16,7 @@
 --          jobs     {id, envelope, fence, calls, failures, tries, recoveries, path, barred, accepted us,
 --                    deadline ms, cost, tokens in, tokens out, class, batch, skipped}
 --          handed   the same, with the reason after it: expired, poison, cancelled, rate_limited, or why the tier is
---                   shut; leased without a call, to be settled at once
+--                   shut; and 1 if it was held, so at no tier. Leased without a call, to be settled at once
 local ask = cjson.decode(ARGV[1])
 local tier = ask.tier
 local time = redis.call('TIME')
@@ -37,17 +37,30 @@ local function record(kind, text)
   redis.call('XADD', K.outbox, '*', 'at', now_text, 'record', '{"kind":"' .. kind .. '",' .. text .. '}')
 end
 
+-- A member of one of our sets that does not belong there was not put there by us. The caller has taken it out.
+local function quarantine(id) record('quarantined', '"job_id":' .. cjson.encode(id) .. ',' .. ask.fragment) end
+
+-- Back into the queue. Since when the job waits for this tier stays as it was; one called off goes to the front.
+local function requeue(id, deadline, spill_at, cancel)
+  redis.call('HSET', K.job .. id, 'state', 'queued')
+  redis.call('ZADD', ready, cancel and 0 or deadline, id)
+  if spill_at then redis.call('ZADD', spill, spill_at, id) end
+end
+
 -- 1. Leases that ran out: the worker died or froze. An open call is closed as unknown and stays charged.
 local function reap()
   local lost = redis.call('ZRANGEBYSCORE', leases, '-inf', ms_text(now_ms), 'LIMIT', 0, 200)
   for _, id in ipairs(lost) do
     local key = K.job .. id
     local job = redis.call('HMGET', key, 'called', 'calls', 'fence', 'worker', 'started', 'est_in', 'est_out',
-      'class', 'deadline', 'spill', 'cost', 'state')
+      'class', 'deadline', 'spill_at', 'cancel', 'state', 'tier')
     redis.call('ZREM', leases, id)
-    if job[12] == 'leased' then
+    if job[12] ~= 'leased' or job[13] ~= tier then
+      quarantine(id)
+    else
       if job[1] then
-        local cost = math.ceil(tonumber(job[6]) * ask.price_in + tonumber(job[7]) * ask.price_out)
+        -- The small subtraction keeps 0.07 * 100, a hair above 7, from costing 8.
+        local cost = math.ceil(tonumber(job[6]) * ask.price_in + tonumber(job[7]) * ask.price_out - 0.000001)
         record('attempt_finished', string.format(
           '"job_id":%s,"attempt":%s,"hop":%d,"worker":%s,"fence":%s,"task_class":%s,"started_at":%s,'
           .. '"outcome":"unknown","input_tokens":%s,"output_tokens":%s,"usage_source":"estimate",'
@@ -58,9 +71,7 @@ local function reap()
         redis.call('HINCRBY', key, 'recoveries', 1)
       end
       redis.call('HDEL', key, 'called', 'worker', 'started')
-      redis.call('HSET', key, 'state', 'queued')
-      redis.call('ZADD', ready, job[9], id)
-      if job[10] ~= '0' then redis.call('ZADD', spill, ms_text(now_ms + tonumber(job[10])), id) end
+      requeue(id, job[9], job[10], job[11])
     end
   end
   local first = redis.call('ZRANGE', leases, 0, 0, 'WITHSCORES')
@@ -72,10 +83,8 @@ local function promote()
   local due = redis.call('ZRANGEBYSCORE', K.delayed .. tier, '-inf', ms_text(now_ms), 'LIMIT', 0, 500)
   for _, id in ipairs(due) do
     redis.call('ZREM', K.delayed .. tier, id)
-    local deadline = redis.call('HGET', K.job .. id, 'deadline')
-    if deadline then redis.call('HSET', K.job .. id, 'state', 'queued') end
-    -- An id no job belongs to goes to the front, where it is put aside.
-    redis.call('ZADD', ready, deadline or 0, id)
+    local job = redis.call('HMGET', K.job .. id, 'state', 'deadline', 'spill_at', 'cancel')
+    if job[1] == 'delayed' then requeue(id, job[2], job[3], job[4]) else quarantine(id) end
   end
   local first = redis.call('ZRANGE', K.delayed .. tier, 0, 0, 'WITHSCORES')
   if first[2] then soonest(tonumber(first[2]) - now_ms) end
@@ -161,7 +170,16 @@ end
 -- 5. Leasing, with a call or without one.
 local function fields_of(id)
   return redis.call('HMGET', K.job .. id, 'calls', 'failures', 'tries', 'recoveries', 'path', 'barred', 'accepted',
-    'deadline', 'cost', 'chars', 'out', 'class', 'batch', 'skipped', 'cancel')
+    'deadline', 'cost', 'chars', 'out', 'class', 'batch', 'skipped', 'cancel', 'state', 'tier')
+end
+
+-- Whether a member of the queue is a job that waits here; if not, it is put aside. Others may write to Redis too.
+local function waits_here(id, job)
+  if job[16] == 'queued' and job[17] == tier then return true end
+  redis.call('ZREM', ready, id)
+  redis.call('ZREM', spill, id)
+  quarantine(id)
+  return false
 end
 
 -- Fences are taken in one block; unused ones are skipped, they need only grow.
@@ -193,7 +211,8 @@ local function lease(id, job, tokens_in, tokens_out, call)
     redis.call('HSET', K.job .. id, 'state', 'leased', 'fence', fence, 'worker', ask.worker, 'started', now_text,
       'est_in', 0, 'est_out', 0)
   end
-  local envelope = redis.call('GET', K.envelope .. id) or ''
+  local envelope = redis.pcall('GET', K.envelope .. id)
+  if type(envelope) ~= 'string' then envelope = '' end
   return {id, envelope, fence, calls, job[2] or '0', job[3] or '0', job[4] or '0', job[5] or '', job[6] or '',
     job[7], job[8], job[9] or '0', tokens_in, tokens_out, job[12], job[13], job[14] or '0'}
 end
@@ -213,13 +232,6 @@ local function hand(id, job, reason)
   handed[#handed + 1] = entry
 end
 
--- A member of the queue that no job belongs to was not put there by us.
-local function quarantine(id)
-  redis.call('ZREM', ready, id)
-  redis.call('ZREM', spill, id)
-  record('quarantined', '"job_id":' .. cjson.encode(id) .. ',' .. ask.fragment)
-end
-
 -- Why a job must not be called for, whatever the limits say.
 local function done_for(job)
   if job[15] then return 'cancelled' end
@@ -233,20 +245,38 @@ promote()
 
 local function room() return math.max(0, ask.hand_limit - #handed) end
 
+-- Out of the held jobs, and off the lists of all tiers it waited for. False if no job is held under this id.
+local function unhold(id)
+  redis.call('ZREM', K.held, id)
+  local job = redis.call('HMGET', K.job .. id, 'state', 'waits', 'spill', 'deadline')
+  redis.call('ZREM', K.held_for .. tier, id)
+  for name in (job[2] or ''):gmatch('[^,]+') do redis.call('ZREM', K.held_for .. name, id) end
+  if job[1] ~= 'held' then
+    quarantine(id)
+    return false
+  end
+  redis.call('HDEL', K.job .. id, 'waits')
+  redis.call('HSET', K.job .. id, 'tier', tier)
+  return job
+end
+
 local expired = redis.call('ZRANGEBYSCORE', K.held, '-inf', ms_text(now_ms), 'LIMIT', 0, room())
 for _, id in ipairs(expired) do
-  redis.call('ZREM', K.held, id)
-  local job = fields_of(id)
-  redis.call('HSET', K.job .. id, 'tier', tier)
-  hand(id, job, job[15] and 'cancelled' or 'expired')
+  if unhold(id) then
+    local job = fields_of(id)
+    hand(id, job, job[15] and 'cancelled' or 'expired')
+    handed[#handed][19] = 1
+  end
 end
+local next_held = redis.call('ZRANGE', K.held, 0, 0, 'WITHSCORES')
+if next_held[2] then soonest(tonumber(next_held[2]) - now_ms) end
 
 local reason = shut(tier_gate) or shut(account_gate)
 local limit = ask.limit
 if reason then
   for _, id in ipairs(redis.call('ZRANGEBYSCORE', ready, '-inf', '+inf', 'LIMIT', 0, room())) do
     local job = fields_of(id)
-    if job[8] then hand(id, job, done_for(job) or reason) else quarantine(id) end
+    if waits_here(id, job) then hand(id, job, done_for(job) or reason) end
   end
   write_leases()
   if redis.call('ZCARD', ready) > 0 then soonest(1) end
@@ -261,10 +291,11 @@ end
 -- Held jobs come back as fast as the tier can take them.
 if limit > 0 then
   for _, id in ipairs(redis.call('ZRANGE', K.held_for .. tier, 0, limit - 1)) do
-    redis.call('ZREM', K.held_for .. tier, id)
-    if redis.call('ZREM', K.held, id) == 1 then
-      redis.call('HSET', K.job .. id, 'tier', tier, 'state', 'queued')
-      redis.call('ZADD', ready, redis.call('HGET', K.job .. id, 'deadline'), id)
+    local job = unhold(id)
+    if job then
+      local spill_at = job[3] ~= '0' and ms_text(now_ms + tonumber(job[3])) or nil
+      if spill_at then redis.call('HSET', K.job .. id, 'spill_at', spill_at) end
+      requeue(id, job[4], spill_at)
     end
   end
 end
@@ -294,14 +325,15 @@ local function tokens_of(job)
 end
 
 local blocked = false
-for _, id in ipairs(redis.call('ZRANGE', ready, 0, math.max(limit, 16))) do
+local window = math.max(limit, 16) + 1
+local heads = redis.call('ZRANGE', ready, 0, window - 1)
+for _, id in ipairs(heads) do
   local job = fields_of(id)
-  local verdict = job[8] and done_for(job)
-  if not job[8] then
-    quarantine(id)
-  elseif verdict then
+  local here = waits_here(id, job)
+  local verdict = here and done_for(job)
+  if verdict then
     if #handed < ask.hand_limit then hand(id, job, verdict) end
-  else
+  elseif here then
     local tokens_in, tokens_out = tokens_of(job)
     local ms = delay(tokens_in, tokens_out)
     if #jobs >= limit or ms > 0 then
@@ -316,6 +348,8 @@ for _, id in ipairs(redis.call('ZRANGE', ready, 0, math.max(limit, 16))) do
     jobs[#jobs + 1] = lease(id, job, tokens_in, tokens_out, 1)
   end
 end
+-- Not a live job among those looked at: there may be one behind them.
+if not blocked and #heads == window then soonest(1) end
 
 if #jobs > 0 then
   for _, dimension in ipairs(buckets) do
@@ -328,7 +362,7 @@ if #jobs > 0 then
       redis.call('HSET', K.gate .. scope, 'day', day, 'day_used', used)
     end
     if gates[scope].open_until then
-      redis.call('HSET', K.gate .. scope, 'probe_until', ms_text(now_ms + ask.lease_ms))
+      redis.call('HSET', K.gate .. scope, 'probe_until', ms_text(now_ms + ask.lease_ms), 'probe', jobs[1][3])
     end
   end
 end
@@ -341,7 +375,9 @@ if blocked or limit == 0 then
   for _, id in ipairs(late) do
     local job = fields_of(id)
     redis.call('ZREM', spill, id)
-    if redis.call('ZREM', ready, id) == 1 then hand(id, job, done_for(job) or 'rate_limited') end
+    if redis.call('ZREM', ready, id) == 1 then
+      if waits_here(id, job) then hand(id, job, done_for(job) or 'rate_limited') end
+    end
   end
 end
 write_leases()

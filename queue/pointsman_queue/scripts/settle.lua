@@ -12,7 +12,7 @@
 --              healthy    true | false, what the breaker is told; absent says nothing
 --              throttle_ms  closes the buckets for all; 0: the vendor named no time
 --              close      {reason, ms}; ms -1 waits for the operator
--- Returns  per settlement 'ok', or 'stale' when the lease was lost: then nothing was written
+-- Returns  per settlement 'ok', or 'stale' when the lease was lost or the call called off: then nothing was written
 local time = redis.call('TIME')
 local now_ms = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
 local now_text = string.format('%d%06d', time[1], time[2])
@@ -85,38 +85,40 @@ local function wake(tier) woken[tier] = true end
 local function open_breaker(key, opens)
   local open_ms = math.min(OPEN_MOST_MS, OPEN_MS * 2 ^ (opens - 1))
   redis.call('HSET', key, 'open_until', ms_text(now_ms + open_ms), 'opens', opens)
-  redis.call('HDEL', key, 'probe_until', 'failing')
+  redis.call('HDEL', key, 'probe_until', 'probe', 'failing')
 end
 
 -- A probe has come back: a good one closes the breaker, a failed one doubles the time, another says nothing.
 local function judge_probe(key, verdict, opens)
   if verdict == 'good' then
-    redis.call('HDEL', key, 'open_until', 'opens', 'probe_until', 'failing')
+    redis.call('HDEL', key, 'open_until', 'opens', 'probe_until', 'probe', 'failing')
   elseif verdict == 'bad' then
     open_breaker(key, opens + 1)
   else
-    redis.call('HDEL', key, 'probe_until')
+    redis.call('HDEL', key, 'probe_until', 'probe')
   end
 end
 
 -- `failing` is the smoothed share of failed calls: seven failures in a row, or half of about twenty, open the breaker.
--- Calls that were under way when it opened say nothing.
+-- Calls that were under way when it opened say nothing, then and later.
 local function write_health()
   for tier, verdicts in pairs(health) do
     local key = K.gate .. tier
-    local gate = redis.call('HMGET', key, 'failing', 'open_until', 'opens', 'streak')
+    local gate = redis.call('HMGET', key, 'failing', 'open_until', 'opens', 'streak', 'probe')
     if gate[2] then
-      if tonumber(gate[2]) <= now_ms then
-        judge_probe(key, verdicts[1], tonumber(gate[3]) or 0)
-        wake(tier)
+      for _, verdict in ipairs(verdicts) do
+        if verdict.fence == gate[5] then
+          judge_probe(key, verdict.says, tonumber(gate[3]) or 0)
+          wake(tier)
+        end
       end
     else
       local before = tonumber(gate[1]) or 0
       local failing, good, open = before, false, false
       for _, verdict in ipairs(verdicts) do
-        if verdict ~= 'none' then
-          failing = failing + ((verdict == 'bad' and 1 or 0) - failing) * SMOOTHING
-          good = good or verdict == 'good'
+        if verdict.says ~= 'none' then
+          failing = failing + ((verdict.says == 'bad' and 1 or 0) - failing) * SMOOTHING
+          good = good or verdict.says == 'good'
           open = open or failing >= 0.5
         end
       end
@@ -151,18 +153,22 @@ end
 
 local function throttle(scope, ms)
   local key = K.gate .. scope
-  if ms == 0 then
-    -- No time named: 1 s, doubled with each refusal in a row, 60 s at most.
+  local before = tonumber(redis.call('HGET', key, 'throttled_until')) or 0
+  -- No time named: 1 s, doubled with each refusal in a row, 60 s at most. Calls that were under way when the
+  -- first was refused are refused with it: one burst doubles once.
+  if ms == 0 and before <= now_ms then
     local streak = redis.call('HINCRBY', key, 'streak', 1)
     ms = math.min(60000, 1000 * 2 ^ math.min(streak - 1, 10))
   end
-  local till = math.max(tonumber(redis.call('HGET', key, 'throttled_until')) or 0, now_ms + ms)
-  redis.call('HSET', key, 'throttled_until', ms_text(till))
+  redis.call('HSET', key, 'throttled_until', ms_text(math.max(before, now_ms + ms)))
   redis.call('HINCRBY', key, 'throttles', 1)
 end
 
+-- Of two closings the longer one holds; the one for the operator is the longest.
 local function close(scope, closing)
+  local before = tonumber(redis.call('HGET', K.gate .. scope, 'closed_until')) or 0
   local till = closing.ms < 0 and -1 or now_ms + closing.ms
+  if before < 0 or (till >= 0 and till < before) then return end
   redis.call('HSET', K.gate .. scope, 'closed_until', ms_text(till), 'closed_reason', closing.reason)
   wake(scope)
 end
@@ -176,11 +182,14 @@ local function write_fields(id, head, ...)
   redis.call('HSET', K.job .. id, unpack(fields))
 end
 
-local function to_queue(head, tier, job)
+-- A job called off meanwhile goes to the front. It has waited for the tier since it came to it, calls included.
+local function to_queue(head, tier, job, spill_at)
   write_fields(head.id, head, 'state', 'queued', 'tier', tier)
-  redis.call('ZADD', K.queue .. tier, job[6], head.id)
-  if job[7] and job[7] ~= '0' then
-    redis.call('ZADD', K.spill .. tier, ms_text(now_ms + tonumber(job[7])), head.id)
+  redis.call('ZADD', K.queue .. tier, job[10] and 0 or job[6], head.id)
+  if job[7] ~= '0' then
+    spill_at = spill_at or ms_text(now_ms + tonumber(job[7]))
+    redis.call('HSET', K.job .. head.id, 'spill_at', spill_at)
+    redis.call('ZADD', K.spill .. tier, spill_at, head.id)
   end
   wake(tier)
 end
@@ -203,17 +212,20 @@ end
 
 function steps.move(head, job) to_queue(head, head.to, job) end
 
-function steps.release(head, job) to_queue(head, head.tier, job) end
+-- Handed over for having waited too long and given back: there is nowhere else, so it waits as long once more.
+function steps.release(head, job) to_queue(head, head.tier, job, job[9] and job[11]) end
 
-function steps.delay(head)
+-- No longer than the deadline: the job ends then, not when it would have been due.
+function steps.delay(head, job)
   write_fields(head.id, head, 'state', 'delayed')
-  redis.call('ZADD', K.delayed .. head.tier, ms_text(now_ms + head.wait_ms), head.id)
+  local due = job[10] and 0 or math.min(now_ms + head.wait_ms, math.ceil(tonumber(job[6])))
+  redis.call('ZADD', K.delayed .. head.tier, ms_text(due), head.id)
   wake(head.tier)
 end
 
 function steps.hold(head, job)
-  write_fields(head.id, head, 'state', 'held')
-  redis.call('ZADD', K.held, job[6], head.id)
+  write_fields(head.id, head, 'state', 'held', 'waits', table.concat(head.tiers, ','))
+  redis.call('ZADD', K.held, job[10] and 0 or job[6], head.id)
   for _, tier in ipairs(head.tiers) do
     redis.call('ZADD', K.held_for .. tier, job[6], head.id)
     wake(tier)
@@ -228,17 +240,17 @@ while at <= #ARGV do
   at = first_record + head.records
   local key = K.job .. head.id
   local job = redis.call('HMGET', key, 'est_in', 'est_out', 'chars', 'state', 'batch', 'deadline', 'spill', 'fence',
-    'called')
-  if job[4] ~= 'leased' or job[8] ~= head.fence then
+    'called', 'cancel', 'spill_at')
+  -- The answer of a call that was called off is not delivered: the next claim closes it.
+  if job[4] ~= 'leased' or job[8] ~= head.fence or (job[9] and job[10]) then
     replies[#replies + 1] = 'stale'
   else
     -- First a write that frees memory: Redis then lets the rest of the script pass at maxmemory too.
     redis.call('ZREM', K.leases .. head.tier, head.id)
     if head.step ~= 'finish' then redis.call('HDEL', key, 'called', 'worker', 'started', 'est_in', 'est_out') end
     account(head, job)
-    if head.called then
-      append(health, head.tier, head.healthy == nil and 'none' or head.healthy and 'good' or 'bad')
-    end
+    local says = (not head.called or head.healthy == nil) and 'none' or head.healthy and 'good' or 'bad'
+    append(health, head.tier, {says = says, fence = head.fence})
     if head.throttle_ms then throttle(head.tier, head.throttle_ms) end
     if head.close then close(head.tier, head.close) end
     steps[head.step](head, job, result)

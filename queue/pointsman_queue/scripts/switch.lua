@@ -8,7 +8,7 @@
 -- ARGV[5]  record, JSON; empty for cancel, whose record is the job's final one
 -- ARGV[6]  tiers to wake, from here on
 -- Returns  disable, enable: {'ok'}
---          cancel: {'ok'}, {'final', state} or {'missing'}
+--          cancel: {'ok', state}, {'final', state} or {'missing'}
 local action, scope = ARGV[1], ARGV[2]
 local time = redis.call('TIME')
 
@@ -20,6 +20,8 @@ if action == 'cancel' then
   if state == 'succeeded' or state == 'failed' or state == 'expired' or state == 'cancelled' then
     return {'final', state}
   end
+  -- First a write that frees memory: Redis then lets the rest of the script pass at maxmemory too.
+  redis.call('ZREM', K.spill .. tier, scope)
   -- The next claim hands it over as cancelled; a running call loses its lease now and its answer is not delivered.
   redis.call('HSET', key, 'cancel', ARGV[4])
   if state == 'leased' then
@@ -28,19 +30,21 @@ if action == 'cancel' then
     redis.call('ZADD', K.held, 'XX', 0, scope)
   else
     redis.call('ZREM', K.delayed .. tier, scope)
-    redis.call('HSET', key, 'state', 'queued')
+    state = 'queued'
+    redis.call('HSET', key, 'state', state)
     redis.call('ZADD', K.queue .. tier, 0, scope)
   end
   redis.call('PUBLISH', K.wake .. tier, '1')
-  return {'ok'}
+  return {'ok', state}
 end
 
 local key = K.gate .. scope
 if action == 'disable' then
+  redis.call('HDEL', key, 'disabled', 'disabled_by') -- frees memory first, as above
   redis.call('HSET', key, 'disabled', ARGV[3], 'disabled_by', ARGV[4])
 else
   redis.call('HDEL', key, 'disabled', 'disabled_by', 'closed_until', 'closed_reason', 'open_until', 'opens',
-    'probe_until', 'failing', 'throttled_until', 'streak')
+    'probe_until', 'probe', 'failing', 'throttled_until', 'streak')
 end
 redis.call('XADD', K.outbox, '*', 'at', string.format('%d%06d', time[1], time[2]), 'record', ARGV[5])
 for i = 6, #ARGV do redis.call('PUBLISH', K.wake .. ARGV[i], '1') end
