@@ -1,7 +1,7 @@
 """A queue in memory, a route table, jobs and results for tests of the producer."""
 
 import asyncio
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Sequence
 
 from pointsman_producer import Backoff
@@ -84,7 +84,7 @@ class QueueInMemory:
         self.most_in_flight = 0
         self.waited_for = asyncio.Event()
         """Set once a call of `finished` waits."""
-        self._news = asyncio.Event()
+        self._news: defaultdict[str, asyncio.Event] = defaultdict(asyncio.Event)
 
     async def enqueue(self, batch_id: str, jobs: Sequence[NewJob]) -> list[Admission]:
         self.calls.append(len(jobs))
@@ -114,10 +114,10 @@ class QueueInMemory:
         self._may_fail()
         position = int(after.partition("-")[0])
         if len(self.done.get(batch_id, ())) <= position and block_ms:
-            self._news.clear()
+            self._news[batch_id].clear()
             self.waited_for.set()
             try:
-                await asyncio.wait_for(self._news.wait(), block_ms / 1000)
+                await asyncio.wait_for(self._news[batch_id].wait(), block_ms / 1000)
             except TimeoutError:
                 return []
         found = self.done.get(batch_id, [])[position : position + count]
@@ -132,7 +132,7 @@ class QueueInMemory:
         if keep:
             self.lines[job_id] = make_result(job_id, f"of {job_id}").to_line().encode()
         self.done.setdefault(batch_id, []).append(job_id)
-        self._news.set()
+        self._news[batch_id].set()
 
     def _admit(self, batch_id: str, jobs: Sequence[NewJob]) -> list[Admission]:
         for job in jobs:

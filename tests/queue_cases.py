@@ -21,8 +21,19 @@ from pointsman_queue import (
     TierQueue,
     encode_envelope,
 )
-from pointsman_routes import AttemptFinished, FinalRecord, Job, JobState, Message, Price, Rate, Record, RouteTable
-from pointsman_routes import OutcomeKind, build_route_table
+from pointsman_routes import (
+    AttemptFinished,
+    FinalRecord,
+    Job,
+    JobState,
+    Message,
+    OutcomeKind,
+    Price,
+    Rate,
+    Record,
+    RouteTable,
+    build_route_table,
+)
 
 MAIN, SIDE, BACKUP = "alpha/main", "alpha/side", "beta/main"
 """Two tiers of one account, and one of another."""
@@ -172,9 +183,7 @@ class Line:
         await clock.set(START_MS)
         jobs, switchboard = JobQueue(redis, keep_results=KEEP), Switchboard(redis)
         clock.drive(jobs, switchboard)
-        return cls(
-            redis=redis, clock=clock, jobs=jobs, switchboard=switchboard, observer=Observer(redis), workers={}
-        )
+        return cls(redis=redis, clock=clock, jobs=jobs, switchboard=switchboard, observer=Observer(redis), workers={})
 
     def worker(self, name: str = "w-1") -> TierQueue:
         """A worker's side of the queue."""

@@ -3,26 +3,29 @@
 import asyncio
 import re
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from pointsman_audit import Ledger, ListedKind, RecordFilter, ShownRecord
 from pointsman_queue import Settings
 from pointsman_routes import JobNotFound, JobState, UsageProblem, parse_duration
 
 from . import screen
 from .composition import open_ledger
 
+if TYPE_CHECKING:
+    from pointsman_audit import Ledger, RecordFilter, ShownRecord
+
 app = typer.Typer(help="Ask the ledger.", no_args_is_help=True, rich_markup_mode=None)
 AsJson = Annotated[bool, typer.Option("--json", help="One object a line.")]
 
+Kind = Literal["final", "attempt", "accepted", "moved", "held", "switch"]
 _COLUMNS = {
-    ListedKind.FINAL: (
+    "final": (
         "seq", "finished_at", "job_id", "custom_id", "task_class", "state", "requested_tier", "served_tier",
         "served_model", "fallback_reason", "downgraded", "attempts", "cost_microusd", "error_code",
     ),
-    ListedKind.ATTEMPT: (
+    "attempt": (
         "seq", "started_at", "job_id", "attempt", "tier", "outcome", "http_status", "response_model", "input_tokens",
         "output_tokens", "cost_microusd", "counted",
     ),
@@ -41,14 +44,16 @@ def list_records(
     fallback: Annotated[bool, typer.Option("--fallback", help="Only what another than the primary answered.")] = False,
     downgraded: Annotated[bool, typer.Option("--downgraded", help="Only answers below the floor.")] = False,
     mismatch: Annotated[bool, typer.Option("--mismatch", help="Only where another model answered than asked.")] = False,
-    kind: Annotated[ListedKind, typer.Option(help="What to list.")] = ListedKind.FINAL,
+    kind: Annotated[Kind, typer.Option(help="What to list.")] = "final",
     batch: Annotated[str | None, typer.Option(help="Only this batch.")] = None,
     limit: Annotated[int | None, typer.Option(help="Only the newest so many.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """List records, oldest first."""
+    from pointsman_audit import ListedKind, RecordFilter  # here, so that other commands do not load SQL
+
     wanted = RecordFilter(
-        kind=kind,
+        kind=ListedKind(kind),
         task_class=class_name,
         tier=tier,
         model=model,
@@ -74,14 +79,14 @@ def show(
     raise typer.Exit(asyncio.run(_show(context.obj, job_id, as_json)))
 
 
-async def _list(settings: Settings, wanted: RecordFilter, as_json: bool) -> int:
+async def _list(settings: Settings, wanted: "RecordFilter", as_json: bool) -> int:
     async with open_ledger(settings) as ledger:
         if as_json:
             async for record in ledger.list(wanted):
                 screen.line(record)
             return 0
         rows = [record async for record in ledger.list(wanted)]
-    columns = _COLUMNS.get(wanted.kind) or tuple(dict.fromkeys(name for row in rows for name in row))
+    columns = _COLUMNS.get(wanted.kind.value) or tuple(dict.fromkeys(name for row in rows for name in row))
     screen.table(columns, ([row.get(name) for name in columns] for row in rows))
     screen.say(f"{len(rows):,} records")
     return 0
@@ -98,14 +103,14 @@ async def _show(settings: Settings, job_id: str, as_json: bool) -> int:
     return 0
 
 
-async def _story(ledger: Ledger, job_id: str) -> list[ShownRecord]:
+async def _story(ledger: "Ledger", job_id: str) -> "list[ShownRecord]":
     story = list(await ledger.story(job_id))
     if not story:
         raise JobNotFound(f"the ledger has no record of job {job_id!r}; see `pointsman audit list`")
     return story
 
 
-def _told(record: ShownRecord) -> str:
+def _told(record: "ShownRecord") -> str:
     """One record as a line for a person: when, what, and the fields that say something."""
     moments = ("accepted_at", "started_at", "finished_at", "at")
     kind = record["kind"]

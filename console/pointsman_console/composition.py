@@ -1,4 +1,8 @@
-"""The composition root: the one place where clients are built and the environment is read."""
+"""The composition root: the one place where clients are built and the environment is read.
+
+The worker's and the ledger's rooms bring SQLAlchemy, aiohttp and more; they are imported where they are needed, so that
+`status` and `submit` start at once.
+"""
 
 import os
 import socket
@@ -6,11 +10,11 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from arq import ArqRedis
 
-from pointsman_audit import Ledger, Recorder
 from pointsman_queue import JobQueue, Observer, Outbox, Settings, Switchboard, TierProfile, TierQueue, connect
 from pointsman_routes import (
     ConfigError,
@@ -24,19 +28,10 @@ from pointsman_routes import (
     check_surroundings,
     read_route_table,
 )
-from pointsman_worker import (
-    Dispatcher,
-    HttpDesk,
-    Office,
-    Settler,
-    TierWorker,
-    WorkerPlan,
-    build_client,
-    codec_for,
-    key_problem,
-    rate_for,
-    read_key,
-)
+
+if TYPE_CHECKING:
+    from pointsman_audit import Ledger, Recorder
+    from pointsman_worker import TierWorker
 
 DEFAULT_SLOTS = 128
 """Calls one worker has in flight at a tier whose concurrency is not limited."""
@@ -72,6 +67,7 @@ def load_table(settings: Settings) -> RouteTable:
 
 def surrounding_problems(settings: Settings, table: RouteTable, *, keys: bool = True) -> list[Problem]:
     """What is wrong around a valid table: unset keys, unknown prices."""
+    from pointsman_worker import key_problem, rate_for
 
     def why_no_key(provider: Provider) -> str | None:
         return key_problem(provider, os.environ, settings.config.absolute().parent) if keys else None
@@ -110,15 +106,19 @@ async def open_line(settings: Settings) -> AsyncIterator[Line]:
 
 
 @asynccontextmanager
-async def open_ledger(settings: Settings, *, migrate: bool = False) -> AsyncIterator[Ledger]:
+async def open_ledger(settings: Settings, *, migrate: bool = False) -> "AsyncIterator[Ledger]":
     """Open the ledger; with `migrate` make it first, or bring it to this version."""
+    from pointsman_audit import Ledger
+
     async with Ledger.open(settings.effective_ledger_url, migrate=migrate) as ledger:
         yield ledger
 
 
 @asynccontextmanager
-async def open_recorder(settings: Settings) -> AsyncIterator[Recorder]:
+async def open_recorder(settings: Settings) -> "AsyncIterator[Recorder]":
     """A recorder between this Redis and this ledger."""
+    from pointsman_audit import Recorder
+
     async with open_line(settings) as line, open_ledger(settings, migrate=True) as ledger:
         yield Recorder(line.outbox, ledger, keep_answers=settings.keep_answers)
 
@@ -132,7 +132,7 @@ async def open_worker(
     slots: int | None = None,
     grace: timedelta = timedelta(seconds=30),
     burst: bool = False,
-) -> AsyncIterator[TierWorker]:
+) -> "AsyncIterator[TierWorker]":
     """A worker bound to some tiers, with connections to their vendors.
 
     Args:
@@ -147,6 +147,18 @@ async def open_worker(
         UsageProblem: a tier is unknown, or its key or price is missing.
         ServiceUnavailable: Redis does not answer.
     """
+    from pointsman_worker import (
+        Dispatcher,
+        HttpDesk,
+        Office,
+        Settler,
+        TierWorker,
+        WorkerPlan,
+        build_client,
+        codec_for,
+        read_key,
+    )
+
     _check_tiers(table, tiers)
     rates = _rates(table, tiers)
     base = settings.config.absolute().parent
@@ -189,6 +201,8 @@ def _check_tiers(table: RouteTable, tiers: Sequence[str]) -> None:
 
 def _rates(table: RouteTable, needed: Sequence[str]) -> dict[str, Rate]:
     """Prices by tier. A tier of ours without one is an error; one of another worker's is left to that worker."""
+    from pointsman_worker import rate_for
+
     rates: dict[str, Rate] = {}
     for name, tier in table.tiers.items():
         rate = rate_for(table.provider_of(name), tier)

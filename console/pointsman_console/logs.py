@@ -2,6 +2,7 @@
 
 import logging
 import sys
+from typing import TextIO
 
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
@@ -17,10 +18,16 @@ ALLOWED = frozenset(
 """What may stand in a log line. Anything else is dropped, however it came to be there."""
 
 
-def configure_logs(*, verbose: bool = False) -> None:
-    """Send logs to standard error, so that standard output holds nothing but what was asked for."""
+def configure_logs(*, verbose: bool = False, stream: TextIO | None = None) -> None:
+    """Send logs to a stream.
+
+    Args:
+        verbose: log more.
+        stream: standard error when absent, so that standard output holds nothing but what was asked for.
+    """
+    stream = stream or sys.stderr
     level = logging.DEBUG if verbose else logging.INFO
-    people = sys.stderr.isatty()
+    people = stream.isatty()
     last: Processor = (
         structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
         if people
@@ -35,10 +42,10 @@ def configure_logs(*, verbose: bool = False) -> None:
     structlog.configure(
         processors=[*processors, _keep_allowed, last],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.PrintLoggerFactory(stream),
         cache_logger_on_first_use=True,
     )
-    logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(levelname)s %(name)s %(message)s")
+    logging.basicConfig(level=logging.WARNING, stream=stream, format="%(levelname)s %(name)s %(message)s")
     # arq tells its signals at INFO and at WARNING what this house logs itself.
     logging.getLogger("arq").setLevel(logging.ERROR)
 

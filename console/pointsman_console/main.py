@@ -10,7 +10,15 @@ from pydantic import ValidationError
 from pointsman_queue import Settings
 from pointsman_routes import ConfigError, PointsmanError
 
-from . import audit_commands, job_commands, route_commands, service_commands, status_command, submit_command
+from . import (
+    audit_commands,
+    demo_command,
+    job_commands,
+    route_commands,
+    service_commands,
+    status_command,
+    submit_command,
+)
 from .logs import configure_logs
 from .screen import say
 
@@ -30,6 +38,7 @@ app.add_typer(audit_commands.app, name="audit")
 service_commands.register(app)
 submit_command.register(app)
 status_command.register(app)
+demo_command.register(app)
 
 
 @app.callback()

@@ -9,7 +9,6 @@ import typer
 
 from pointsman_queue import Gate, Settings
 from pointsman_routes import ConfigError, RouteTable, UsageProblem, config_schema, format_duration
-from pointsman_worker import rate_for
 
 from . import screen
 from .composition import load_table, open_line, surrounding_problems
@@ -145,6 +144,8 @@ async def _explain(settings: Settings, class_name: str, as_json: bool) -> int:
 
 
 def _tier_facts(table: RouteTable, name: str) -> dict[str, Any]:
+    from pointsman_worker import rate_for  # here, so that checking a route table starts no HTTP library
+
     tier, provider = table.tiers[name], table.provider_of(name)
     rate = rate_for(provider, tier)
     return {

@@ -9,7 +9,11 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-out = Console(highlight=False, soft_wrap=True)
+# A pipe has no width: tables written to one are not folded.
+_WIDE = 1_000
+"""Columns of a table that goes to a file or a pipe, where folding would only break words."""
+
+out = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 1000)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
@@ -30,7 +34,7 @@ def table(columns: Iterable[str], rows: Iterable[Iterable[object]], *, title: st
         drawn.add_column(column, overflow="fold")
     for row in rows:
         drawn.add_row(*("-" if cell is None else _plain(cell) for cell in row))
-    out.print(drawn)
+    out.print(drawn, width=None if out.is_terminal else _WIDE)
 
 
 def progress_bar() -> Progress:

@@ -5,6 +5,7 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from typing import IO
 
 import structlog
 
@@ -24,13 +25,15 @@ class ChildRefused(UsageProblem):
 class Supervisor:
     """Runs `pointsman` sub-commands as processes of their own."""
 
-    def __init__(self, environment: Mapping[str, str]) -> None:
+    def __init__(self, environment: Mapping[str, str], *, errors: IO[bytes] | None = None) -> None:
         """Take what every child gets.
 
         Args:
             environment: added to this process's own.
+            errors: where their logs go; this process's standard error when absent.
         """
         self._environment = {**os.environ, **environment}
+        self._errors = errors
         self._running: dict[str, asyncio.subprocess.Process] = {}
         self._stopping = asyncio.Event()
 
@@ -93,6 +96,7 @@ class Supervisor:
                 env=self._environment,
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=asyncio.subprocess.DEVNULL,
+                stderr=self._errors,
                 start_new_session=True,
             )
         except OSError as error:

@@ -81,10 +81,11 @@ def redis_errors(url: str | None = None) -> Iterator[None]:
     where = f" at {place(url)}" if url else ""
     try:
         yield
-    except AuthenticationError as error:
-        raise ServiceUnavailable(f"Redis{where} refuses the login: {error}; check user and password") from None
     except MISSING as error:
         reason = str(error).partition("\n")[0].rstrip(".") or type(error).__name__
+        # On a Unix socket a refused login comes wrapped, as the reason why there is no connection.
+        if isinstance(error, AuthenticationError) or isinstance(error.__cause__, AuthenticationError):
+            raise ServiceUnavailable(f"Redis{where} refuses the login: {reason}; check user and password") from None
         raise ServiceUnavailable(
             f"Redis{where} does not answer ({reason}); start it, or run `pointsman up`, or set POINTSMAN_REDIS_URL"
         ) from None

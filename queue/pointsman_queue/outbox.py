@@ -32,8 +32,11 @@ class Outbox:
 
     async def source(self) -> str:
         """The name of this outbox in the ledger; made on first use, lost with the Redis data."""
-        await self._redis.set(keys.OUTBOX_SOURCE, uuid.uuid4().hex[:16], nx=True)
         name = await self._redis.get(keys.OUTBOX_SOURCE)
+        if name is None:
+            # Only now: a full Redis refuses every SET, and nobody but the recorder makes room in it.
+            await self._redis.set(keys.OUTBOX_SOURCE, uuid.uuid4().hex[:16], nx=True)
+            name = await self._redis.get(keys.OUTBOX_SOURCE)
         return name.decode() if name is not None else ""
 
     async def read(self, after: str, *, count: int, block_ms: int) -> list[OutboxEntry]:

@@ -21,6 +21,8 @@ class WakeUps:
         self._redis = redis
         self._channels = [keys.WAKE + name for name in {*tiers, *(tier.partition("/")[0] for tier in tiers)}]
         self.event = asyncio.Event()
+        self.subscribed = asyncio.Event()
+        """Set from the first time on that wake-ups can arrive."""
 
     async def listen(self) -> None:
         """Listen until cancelled, through any number of lost connections."""
@@ -28,6 +30,7 @@ class WakeUps:
             pubsub = self._redis.pubsub(ignore_subscribe_messages=True)
             try:
                 await pubsub.subscribe(*self._channels)
+                self.subscribed.set()
                 self.event.set()
                 await self._follow(pubsub)
             except MISSING:

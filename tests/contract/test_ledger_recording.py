@@ -125,9 +125,8 @@ async def test_killed_process(ledger_url: str, redis_url: str, redis: ArqRedis) 
     await put(redis, jobs(total))
     async with recording(ledger_url, redis) as (recorder, ledger):
         for reached in (1000, 3000):
-            process = await asyncio.create_subprocess_exec(
-                sys.executable, "-c", _RECORDER, redis_url, ledger_url, stdout=DEVNULL
-            )
+            command = (sys.executable, "-c", _RECORDER, redis_url, ledger_url)
+            process = await asyncio.create_subprocess_exec(*command, stdout=DEVNULL)
             try:
                 async with asyncio.timeout(60):
                     while await ledger.head() < reached:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -140,6 +141,16 @@ async def test_sqlite_is_durable_and_readable_while_written(tmp_path: Path) -> N
         async with Ledger.open(url) as reader:
             assert await reader.head() == 0
     await engine.dispose()
+
+
+async def test_sqlite_writers_take_turns(tmp_path: Path) -> None:
+    """A writer has the lock from its beginning: one that asks for it only when it writes could not get it any more."""
+    url = f"sqlite:///{tmp_path / 'ledger.db'}"
+    async with Ledger.open(url, migrate=True, busy_timeout=timedelta(milliseconds=10)) as ledger:
+        async with ledger._writer.begin():
+            with pytest.raises(LedgerUnavailable, match="database is locked"):
+                await ledger.forget_answers()
+        assert await ledger.forget_answers() == 0
 
 
 @pytest.mark.parametrize("content", [b"not a database at all " * 100, b""])

@@ -80,6 +80,17 @@ async def test_whole_batch() -> None:
     assert not any(queue.waits), "a batch that is done is never waited for"
 
 
+async def test_end_of_a_batch_is_seen_at_once() -> None:
+    """When the last job of a batch finishes the stream ends, without waiting for another."""
+    queue = QueueInMemory()
+    producer, receipts = await _submitted(queue, 2)
+    waiting = asyncio.ensure_future(_ids(producer.results("b-1")))
+    await queue.waited_for.wait()
+    _finish_all(queue, receipts)
+    assert await waiting == [receipt.job_id for receipt in receipts]
+    assert len([wait for wait in queue.waits if wait]) == 1
+
+
 async def test_batch_that_grows() -> None:
     """Jobs added to a batch while it is waited for are answered too."""
     queue = QueueInMemory()
@@ -111,9 +122,11 @@ async def test_several_batches(batches: int) -> None:
     for number in range(batches):
         producer, more = await _submitted(queue, 1, f"b-{number}")
         receipts += more
-    stream = producer.results(receipts)
+    stream = producer.results(receipts, timeout=3)
+    waiting = asyncio.ensure_future(anext(stream))
+    await queue.waited_for.wait()
     _finish_all(queue, receipts[-1:])
-    assert (await anext(stream)).id == receipts[-1].job_id
+    assert (await waiting).id == receipts[-1].job_id
     _finish_all(queue, receipts[:-1])
     assert set(await _ids(stream)) == {receipt.job_id for receipt in receipts[:-1]}
 

@@ -199,6 +199,14 @@ def test_named_below_floor_is_allowed_and_marked() -> None:
     assert not table.downgraded(triage, "alpha/main")
 
 
+def test_unmeasured_is_marked() -> None:
+    """An answer of an unmeasured tier is downgraded wherever there is a floor, and nowhere else."""
+    floor = {"quality_floor": 0.1, "allow_below_floor": ["alpha/main"]}
+    table = make_table(tier={"quality": None}, task_class=floor)
+    assert table.downgraded(table.classes["triage"], "alpha/main")
+    assert not table.downgraded(make_table().classes["triage"], "alpha/main")
+
+
 def test_mistakes_of_a_tier_do_not_hide_its_name() -> None:
     """A route through a tier with a mistake of its own is not reported as unknown besides."""
     (problem,) = problems_of(raw_table(tier={"quality": 7}))

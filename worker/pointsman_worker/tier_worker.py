@@ -235,14 +235,22 @@ class TierWorker(Worker):
         super().handle_sig_wait_for_completion(signum)
         self._wakeups.event.set()
 
+    async def listening(self) -> None:
+        """Wait until wake-ups can arrive."""
+        await self._wakeups.subscribed.wait()
+
+    async def stop_services(self) -> None:
+        """End the heartbeat, the wake-ups and the settler; running jobs must have ended."""
+        for service in self._services:
+            service.cancel()
+        await asyncio.gather(*self._services, return_exceptions=True)
+
     async def close(self) -> None:
         """Give back what is still running, write what is still to be settled, and leave the list of the living."""
         for task in tuple(self.tasks.values()):
             task.cancel()
         await asyncio.gather(*self.tasks.values())
-        for service in self._services:
-            service.cancel()
-        await asyncio.gather(*self._services, return_exceptions=True)
+        await self.stop_services()
         try:
             await self._queue.retire()
         except ServiceUnavailable:

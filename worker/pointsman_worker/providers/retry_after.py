@@ -36,6 +36,6 @@ def retry_after_s(headers: Mapping[str, str], now: datetime) -> float | None:
 
 
 def _number(text: str | None) -> float | None:
-    if text is None or not _NUMBER.fullmatch(text.strip()):
-        return None
-    return float(text)
+    # Only what RFC 9110 calls white space: str.strip() takes more than float() forgives.
+    number = (text or "").strip(" \t")
+    return float(number) if _NUMBER.fullmatch(number) else None
