@@ -54,7 +54,7 @@ class Done:
     @property
     def objects(self) -> list[dict[str, Any]]:
         """Standard output, which holds one JSON object a line and nothing else."""
-        found = [json.loads(line) for line in self.out.splitlines()]
+        found = [json.loads(line) for line in self.out.removesuffix("\n").split("\n") if self.out]
         assert all(isinstance(entry, dict) for entry in found)
         return found
 
@@ -190,6 +190,10 @@ class Line:
     def worker(self, *arguments: str, **env: str) -> Running:
         """Start a worker; it is at work when this returns."""
         return self.at_work(self.start("worker", *arguments, **env))
+
+    def running(self, command: str) -> Running:
+        """The process of that command that was started last."""
+        return next(running for running in reversed(self._running) if running.name.endswith(command))
 
     def at_work(self, running: Running) -> Running:
         """The same process, once it has begun to work."""

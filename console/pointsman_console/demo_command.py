@@ -97,7 +97,7 @@ async def _run(home: _Home, as_json: bool) -> int:
         keep = home.keep
         raise
     except PointsmanError:
-        screen.say(f"the demo did not end well; everything is in {home.path}")
+        screen.say(f"the demo did not end well; what each process said is in {home.path / 'logs'}")
         raise
     finally:
         if not keep:

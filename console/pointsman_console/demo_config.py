@@ -24,7 +24,7 @@ def config_text(urls: Mapping[str, str]) -> str:
 
 def made_up_keys() -> dict[str, str]:
     """Keys that open nothing, by the name of their environment variable. They never touch the disk."""
-    return {name: f"demo-{secrets.token_hex(16)}" for name in KEY_NAMES}
+    return {name: f"demo-key-{secrets.token_hex(16)}" for name in KEY_NAMES}
 
 
 def demo_settings(home: Path) -> Settings:

@@ -135,6 +135,10 @@ class DemoScreen:
             numbers = (view.waiting, view.in_flight, self.scores.answered[view.tier], view.refused, view.workers)
             colour = "green" if view.state == "open" else "yellow"
             table.add_row(view.tier, *(str(number) for number in numbers), Text(view.state, style=colour))
-        bar = ProgressBar(total=max(1, self.scores.submitted), completed=self.scores.finished, width=40)
-        count = Text(f"{self.scores.finished}/{self.scores.submitted} jobs, {self.seconds:.0f} s")
-        return Group(Text(), table, bar, count)
+        progress = Table.grid(padding=(0, 2))
+        progress.add_row(
+            ProgressBar(total=max(1, self.scores.submitted), completed=self.scores.finished, width=40),
+            f"{self.scores.finished}/{self.scores.submitted} jobs",
+            f"{self.seconds:.0f} s",
+        )
+        return Group(Text(), table, progress)

@@ -17,6 +17,7 @@ from pointsman_routes import ServiceUnavailable, UsageProblem
 
 _STOP_S = 5.0
 _ADMIN_S = 30.0
+_HEALTH_S = 2.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +57,7 @@ class Vendor:
         if self._process.returncode is not None:
             raise ServiceUnavailable(f"the stand-in for {self.name} does not start; see {self._log}")
         try:
-            async with httpx.AsyncClient(trust_env=False, timeout=_ADMIN_S) as client:
+            async with httpx.AsyncClient(trust_env=False, timeout=_HEALTH_S) as client:
                 return (await client.get(f"{self._root}/health")).is_success
         except httpx.TransportError:
             return False

