@@ -179,7 +179,8 @@ class Line:
 
     def start(self, *arguments: str, **env: str) -> Running:
         """Start a command that goes on."""
-        running = launch(self.folder, f"{len(self._running):02}-{arguments[0]}", arguments, {**self.environment, **env})
+        command = next(word for word in arguments if not word.startswith("-"))
+        running = launch(self.folder, f"{len(self._running):02}-{command}", arguments, {**self.environment, **env})
         self._running.append(running)
         return running
 

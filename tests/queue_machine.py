@@ -151,10 +151,12 @@ class QueueMachine(RuleBasedStateMachine):
         elif not ending.called and lease.reason is None:
             del self.calls[lease.job_id, lease.attempt]
 
+    @precondition(lambda self: self.leases)
     @rule(data=st.data(), worker=_workers)
     def renew(self, data: st.DataObject, worker: str) -> None:
         """A heartbeat for some leases, lost ones among them; exactly those are told."""
-        some = data.draw(st.lists(st.sampled_from(self.leases[-12:]), unique=True) if self.leases else st.just([]))
+        recent = st.lists(st.sampled_from(self.leases[-12:]), unique_by=lambda lease: lease.fence)
+        some = data.draw(recent, label="leases")
         expected = self.model.renew(some)
         assert self._run(self.line.worker(worker).renew(some, "{}", believed_s=60)) == expected
 
@@ -164,6 +166,7 @@ class QueueMachine(RuleBasedStateMachine):
         self._run(self.line.clock.advance(ms))
         self.model.now += ms
 
+    @precondition(lambda self: not any(gate.disabled for gate in self.model.gates.values()))
     @rule(scope=st.sampled_from([*TIERS, "alpha"]))
     def disable(self, scope: str) -> None:
         """An operator turns something off."""

@@ -86,6 +86,8 @@ class Ledger:
         with ledger_faults(self._address):
             if self._address.path is not None:
                 self._address.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+                # It holds answers: nobody else's business, whatever the folder allows. Its log files inherit this.
+                self._address.path.touch(mode=0o600)
                 await keep_write_ahead_log(self._engine)
             async with self._writer.begin() as connection:
                 await connection.run_sync(upgrade, self.address)

@@ -119,7 +119,8 @@ async def _perform(home: _Home) -> DemoReport:
         configure_logs(stream=log)
         shown.say(f"starting Redis, three vendors, three workers and a recorder in {home.path}")
         async with open_stage(settings, shown) as stage:
-            shown.say("up: every part is a process of its own")
+            shown.say("up: every part is a process of its own. To look in from another terminal:")
+            shown.say(f"pointsman --home {home.path} --config {settings.config} status")
             await play(stage)
             exhibits = await _collected(stage)
         shown.say("everything is stopped")

@@ -127,11 +127,14 @@ async def _submit(settings: Settings, order: Order) -> int:
         batch_id = order.batch or report.batch_id
         async with open_line(settings) as line:
             producer = Producer(line.jobs, table)
-            await _send(producer, file, report, batch_id, order, bar)
             if not order.wait:
+                await _send(producer, file, report, batch_id, order, bar)
                 say(f"{report.jobs:,} jobs submitted as batch {batch_id}; see `pointsman status {batch_id}`")
                 return 0
-            return await _wait(producer, batch_id, report.jobs, order, bar)
+            # Opened first: jobs whose results have nowhere to go are not submitted.
+            with _opened(order.output) as sink:
+                await _send(producer, file, report, batch_id, order, bar)
+                return await _wait(producer, batch_id, report.jobs, order, bar, sink)
 
 
 def _check(file: BatchFile, bar: Progress) -> FileReport:
@@ -174,16 +177,17 @@ async def _send(
         say(f"{known:,} of {report.jobs:,} jobs were in batch {batch_id} already; they are not asked twice")
 
 
-async def _wait(producer: Producer, batch_id: str, total: int, order: Order, bar: Progress) -> int:
+async def _wait(
+    producer: Producer, batch_id: str, total: int, order: Order, bar: Progress, sink: IO[str] | None
+) -> int:
     tally = Tally()
     task = bar.add_task("waiting", total=total)
-    with _opened(order.output) as sink:
-        async for result in producer.results(batch_id, timeout=order.timeout_s):
-            tally.add(result)
-            bar.update(task, advance=1, description=f"waiting ({tally.fallbacks} not by the primary)")
-            if sink is not None:
-                sink.write(result.to_line() + "\n")
-                sink.flush()
+    async for result in producer.results(batch_id, timeout=order.timeout_s):
+        tally.add(result)
+        bar.update(task, advance=1, description=f"waiting ({tally.fallbacks} not by the primary)")
+        if sink is not None:
+            sink.write(result.to_line() + "\n")
+            sink.flush()
     bar.remove_task(task)
     say(f"batch {batch_id}: {tally.summary()}")
     if order.output is None and sink is None:
@@ -198,7 +202,7 @@ def _opened(output: Path | None) -> Iterator[IO[str] | None]:
         try:
             file = output.open("w", encoding="utf-8")
         except OSError as error:
-            raise JobInvalid(f"{output} cannot be written: {error.strerror}; the jobs go on") from None
+            raise JobInvalid(f"{output} cannot be written: {error.strerror}; nothing is submitted") from None
         with file:
             yield file
     elif output is None and sys.stdout.isatty():

@@ -1,4 +1,4 @@
-"""Wrong words and absent services: one line each that says what and what to do, a documented exit code, no traceback."""
+"""Wrong words and absent services: one line says what and what to do, the exit code is documented, no traceback."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -161,7 +161,7 @@ def complaints(line: Line) -> dict[str, Done]:
 
 @pytest.mark.parametrize("name", [name for name in _CASES if name != "output unwritable"])
 def test_refused(complaints: dict[str, Done], name: str) -> None:
-    """The exit code is the documented one, standard error names what is wrong, nothing else is said, no secret shown."""
+    """The exit code is the documented one, standard error names what is wrong, nothing else is said, no secret."""
     case, done = _CASES[name], complaints[name]
     assert done.code == case.code, done.err
     assert done.out == ""

@@ -32,7 +32,7 @@ def _lines(path: Path) -> list[str]:
 
 def _marked(line: dict[str, Any]) -> dict[str, Any]:
     last = line.get("body", line)["messages"][-1]
-    last["content"] = f"{last['content']}\n[[{line['custom_id']}]]"
+    last["content"] = f"[[{line['custom_id']}]]\n{last['content']}"
     return line
 
 
