@@ -236,18 +236,18 @@ class Line:
     def outbox_length(self) -> int:
         """Records not yet in the ledger; -1 while Redis is away."""
         with suppress(redis.RedisError), redis.Redis.from_url(self.redis.url) as client:
-            return int(client.xlen(keys.OUTBOX))  # type: ignore[arg-type]
+            return int(client.xlen(keys.OUTBOX))
         return -1
 
     def queued(self, tier: str) -> int:
         """Jobs waiting for a tier."""
         with redis.Redis.from_url(self.redis.url) as client:
-            return int(client.zcard(keys.QUEUE + tier))  # type: ignore[arg-type]
+            return int(client.zcard(keys.QUEUE + tier))
 
     def held(self, tier: str) -> int:
         """Held jobs a tier could take."""
         with redis.Redis.from_url(self.redis.url) as client:
-            return int(client.zcard(keys.HELD_FOR + tier))  # type: ignore[arg-type]
+            return int(client.zcard(keys.HELD_FOR + tier))
 
     def wait_calls(self, count: int, *models: str) -> None:
         """Wait until the vendor has had so many calls for some models."""

@@ -36,7 +36,6 @@ def accepted(job_id: str, **changes: Any) -> AcceptedRecord:
         batch_id="batch",
         task_class="triage",
         requested_tier="openai/fast",
-        requested_model="gpt-5-mini",
         prompt_digest=DIGEST,
         policy_digest=DIGEST,
     )

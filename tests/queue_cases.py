@@ -42,6 +42,14 @@ DEADLINE_MS = 3_600_000
 SPILL_MS = 300_000
 POISON = 3
 KEEP = timedelta(hours=1)
+_EVERYTHING = """
+local all = {}
+for _, key in ipairs(redis.call('KEYS', '*')) do
+  all[#all + 1] = key
+  all[#all + 1] = redis.call('DUMP', key)
+end
+return all
+"""
 
 
 def make_table(*, main: dict[str, Any] | None = None, account: dict[str, Any] | None = None) -> RouteTable:
@@ -224,14 +232,18 @@ class Line:
 
     async def fields(self, job_id: str) -> dict[str, str]:
         """A job's hash."""
-        raw = await cast("Any", self.redis.hgetall(f"pointsman:job:{job_id}"))
+        return await self._hash(f"pointsman:job:{job_id}")
+
+    async def gate(self, scope: str = MAIN) -> dict[str, str]:
+        """The hash of a tier's or provider's gate."""
+        return await self._hash(f"pointsman:gate:{scope}")
+
+    async def _hash(self, key: str) -> dict[str, str]:
+        raw = await cast("Any", self.redis.hgetall(key))
         return {name.decode(): value.decode() for name, value in raw.items()}
 
-    async def everything(self) -> dict[str, object]:
+    async def everything(self) -> dict[str, bytes]:
         """All that is in Redis but the clock and the fence, to compare before and after."""
-        found: dict[str, object] = {}
-        for key in sorted(await self.redis.keys("*")):
-            name = key.decode()
-            if name not in ("test:clock", "pointsman:fence"):
-                found[name] = await self.redis.dump(key)
-        return found
+        flat = await cast("Any", self.redis.eval(_EVERYTHING, 0))
+        found = {key.decode(): value for key, value in zip(flat[::2], flat[1::2], strict=True)}
+        return {key: found[key] for key in sorted(found) if key not in ("test:clock", "pointsman:fence")}

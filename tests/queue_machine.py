@@ -5,7 +5,7 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Coroutine
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from arq import ArqRedis
 from hypothesis import strategies as st
@@ -51,7 +51,7 @@ class QueueMachine(RuleBasedStateMachine):
         super().__init__()
         self._runner = runner
         self._redis = redis
-        self._run(redis.flushall())
+        self._run(cast("Any", redis.flushall()))
         self.line = self._run(Line.of(redis))
         self.model = QueueModel(self.line.clock.now_ms)
         self.profiles: dict[str, TierProfile] = {}
@@ -192,7 +192,7 @@ class QueueMachine(RuleBasedStateMachine):
     @invariant()
     def every_job_is_in_one_place(self) -> None:
         """The sets in Redis hold exactly the jobs of the model, each where its state says, with the right score."""
-        seen = json.loads(self._run(self._redis.eval(_SNAPSHOT, 0, *TIERS)))
+        seen = json.loads(self._run(cast("Any", self._redis.eval(_SNAPSHOT, 0, *TIERS))))
         model = self.model
         for tier in TIERS:
             queued = model.at("queued", tier)
@@ -215,7 +215,7 @@ class QueueMachine(RuleBasedStateMachine):
     @invariant()
     def records_agree(self) -> None:
         """Every call was recorded as started, was recorded as ended once at most, and every end of a job once."""
-        for entry_id, fields in self._run(self._redis.xrange("pointsman:outbox", min=self._cursor)):
+        for entry_id, fields in self._run(cast("Any", self._redis.xrange("pointsman:outbox", min=self._cursor))):
             self._cursor = f"({entry_id.decode()}"
             record = json.loads(fields[b"record"])
             assert record["kind"] != "quarantined"
@@ -288,13 +288,14 @@ class QueueMachine(RuleBasedStateMachine):
 def _settlements(draw: st.DrawFn, lease: Lease) -> Settlement:
     """Any settlement of a lease."""
     step = draw(st.sampled_from(["finish", "move", "delay", "hold", "release", "finish"]))
-    changes: dict[str, Any] = {
+    of_step: dict[str, dict[str, Any]] = {
         "move": {"to": draw(_tiers)},
         "delay": {"wait_ms": draw(st.sampled_from([1, 700, 30_000, 9_000_000]))},
         "hold": {"tiers": tuple(draw(st.lists(_tiers, min_size=1, unique=True)))},
         "finish": {"state": draw(st.sampled_from([state for state in JobState if state.final]))},
         "release": {},
-    }[step]
+    }
+    changes = of_step[step]
     if lease.reason is None:
         changes["called"] = draw(st.sampled_from([True, True, False]))
         if changes["called"]:

@@ -41,8 +41,9 @@ _Kind = TypeVar("_Kind", bound=Wire)
 
 
 def make_office(**changes: Any) -> Office:
-    """An office whose class `triage` goes from `alpha/main` to `beta/main`, which is below its floor, to `alpha/side`."""
+    """An office whose class `triage` goes to `alpha/main`, then `beta/main`, below its floor, then `alpha/side`."""
     server = {"kind": "openai-compatible", "owner": "team@example.com", "base_url": "http://localhost:8000/v1"}
+    alpha = {"main": {"model": "a-large", "quality": 0.9}, "side": {"model": "a-small", "quality": 0.8}}
     triage = {
         "route": [MAIN, BACKUP, SIDE],
         "quality_floor": 0.7,
@@ -54,14 +55,7 @@ def make_office(**changes: Any) -> Office:
     table = build_route_table(
         {
             "providers": {
-                "alpha": {
-                    **server,
-                    "region": "eu",
-                    "tiers": {
-                        "main": {"model": "a-large", "quality": 0.9},
-                        "side": {"model": "a-small", "quality": 0.8},
-                    },
-                },
+                "alpha": {**server, "region": "eu", "tiers": alpha},
                 "beta": {**server, "region": "local", "tiers": {"main": {"model": "b-large", "quality": 0.5}}},
             },
             "classes": {"triage": triage, "solo": {"route": [MAIN]}},

@@ -69,7 +69,7 @@ _NUMBERS = ("attempt", "fence")
 _FLAGS = ("downgraded", "mismatch")
 _MOMENTS = ("accepted_at", "started_at", "finished_at")
 _TRACK = {
-    RecordKind.ACCEPTED: ("requested_tier", "requested_model"),
+    RecordKind.ACCEPTED: ("requested_tier", None),
     RecordKind.ATTEMPT_STARTED: ("tier", "model"),
     RecordKind.ATTEMPT_FINISHED: ("tier", "model"),
     RecordKind.MOVED: ("from_tier", None),

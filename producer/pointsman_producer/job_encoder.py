@@ -90,7 +90,6 @@ def _record_template(table: RouteTable, name: str, entry: TaskClass) -> str:
         batch_id="<batch_id>",
         task_class=name,
         requested_tier=entry.primary,
-        requested_model=table.tiers[entry.primary].model,
         prompt_digest="<prompt_digest>",
         policy_digest=table.policy_digest,
     ).model_dump_json()

@@ -22,6 +22,7 @@ from redis.exceptions import (
 from pointsman_routes import ServiceUnavailable
 
 from .envelope import from_json, to_json
+from .packing import pack_fast
 
 MISSING = (ConnectionError, TimeoutError, BusyLoadingError, ReadOnlyError, OSError)
 """What says that Redis is away for now and may come back."""
@@ -61,6 +62,7 @@ def client(url: str, *, connections: int = 16) -> ArqRedis:
         pool = BlockingConnectionPool.from_url(
             url, max_connections=connections, timeout=30, socket_connect_timeout=5, health_check_interval=30
         )
+        pack_fast(pool)
         pool.connection_class(**pool.connection_kwargs)  # connects nowhere, but knows every option of the URL
     except (ValueError, TypeError):
         raise ServiceUnavailable(

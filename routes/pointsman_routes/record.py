@@ -32,7 +32,7 @@ class RecordKind(StrEnum):
 
 
 class AcceptedRecord(Wire):
-    """A job was taken in."""
+    """A job was taken in. The model asked for follows from tier and policy; a record waits in Redis, so it is short."""
 
     kind: Literal[RecordKind.ACCEPTED] = RecordKind.ACCEPTED
     job_id: str
@@ -40,7 +40,6 @@ class AcceptedRecord(Wire):
     batch_id: str
     task_class: str
     requested_tier: str
-    requested_model: str
     prompt_digest: str
     policy_digest: str
 

@@ -58,15 +58,11 @@ _CASES = {
         ),
         lines=None,
     ),
-    "config not for a worker": Case(
-        arguments=("--config", "wrong.toml", "worker", "alpha/plain"), code=2, says=("owner",), lines=None
-    ),
     "price unknown": Case(arguments=("--config", "unpriced.toml", "routes", "check"), code=2, says=("price",)),
     "price unknown to a worker": Case(
         arguments=("--config", "unpriced.toml", "worker", "alpha/unpriced"), code=2, says=("price",)
     ),
     "key missing": Case(arguments=("worker", "alpha/plain"), code=2, says=(PRIMARY_KEY,), env={PRIMARY_KEY: ""}),
-    "key missing in check": Case(arguments=("routes", "check"), code=2, says=(PRIMARY_KEY,), env={PRIMARY_KEY: ""}),
     "key missing to up": Case(arguments=("up",), code=2, says=(PRIMARY_KEY,), env={PRIMARY_KEY: ""}),
     "tier unknown": Case(arguments=("worker", "alpha/plane"), code=2, says=("alpha/plane", "alpha/plain")),
     "tier to disable unknown": Case(
@@ -78,24 +74,17 @@ _CASES = {
     ),
     "file missing": Case(arguments=("submit", "nowhere.jsonl"), code=2, says=("nowhere.jsonl",)),
     "file empty": Case(arguments=("submit", "empty.jsonl"), code=2, says=("empty.jsonl",)),
-    "file a folder": Case(arguments=("submit", "."), code=2, says=("cannot be read",)),
     "batch id unusable": Case(arguments=("submit", "good.jsonl", "--batch", "a b"), code=2, says=("a b",)),
     "timeout unreadable": Case(arguments=("submit", "good.jsonl", "--timeout", "soon"), code=2, says=("--timeout",)),
     "output unwritable": Case(
         arguments=("submit", "good.jsonl", "--output", "nowhere/out.jsonl"), code=2, says=("nowhere/out.jsonl",)
     ),
-    "grace unreadable": Case(arguments=("worker", "alpha/plain", "--grace", "soon"), code=2, says=("--grace",)),
     "option unknown": Case(arguments=("status", "--jsn"), code=2, says=("--jsn",)),
-    "command unknown": Case(arguments=("statsu",), code=2, says=("statsu",)),
     "batch unknown": Case(arguments=("status", "no-such-batch"), code=2, says=("no-such-batch",)),
     "job unknown": Case(arguments=("jobs", "show", "no-such-job"), code=2, says=("no-such-job",)),
-    "job to cancel unknown": Case(arguments=("jobs", "cancel", "no-such-job"), code=2, says=("no-such-job",)),
-    "job to retry unknown": Case(arguments=("jobs", "retry", "no-such-job"), code=2, says=("no-such-job",)),
     "moment unreadable": Case(arguments=("audit", "list", "--since", "yesterday"), code=2, says=("yesterday",)),
     "limit of nothing": Case(arguments=("audit", "list", "--limit", "0"), code=2, says=("limit",)),
-    "state unknown": Case(arguments=("audit", "list", "--state", "done"), code=2, says=("done",)),
     "redis away": Case(arguments=("--redis", _NOBODY, "submit", "good.jsonl"), code=3, says=("127.0.0.1:9",)),
-    "redis away for status": Case(arguments=("--redis", _NOBODY, "status"), code=3, says=("127.0.0.1:9",)),
     "redis away for a worker": Case(
         arguments=("--redis", _NOBODY, "worker", "alpha/plain"), code=3, says=("127.0.0.1:9",)
     ),

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
+from typing import Any
 
 import pytest
 import redis
@@ -29,23 +30,22 @@ class _Parrot(BaseHTTPRequestHandler):
         body = json.loads(self.rfile.read(int(self.headers["content-length"])))
         key = (self.headers["authorization"] or "").removeprefix("Bearer ") or self.headers["x-api-key"]
         error = {"message": f"Incorrect API key provided: {key}.", "type": f"bad-{key}", "code": key}
-        status, answer = 401, {"error": error}
+        status = 401
+        answer: dict[str, Any] = {"error": error}
         if body["model"].startswith("faulting"):
             status = 400
         elif not body["model"].startswith("refusing"):
             message = {"role": "assistant", "content": "nothing to see"}
             pretending = body["model"].startswith("pretending")
-            status, answer = (
-                200,
-                {
-                    "id": key,
-                    "model": key if pretending else body["model"],
-                    "choices": [{"index": 0, "message": message, "finish_reason": "stop" if pretending else key}],
-                    "content": [{"type": "text", "text": "nothing to see"}],
-                    "stop_reason": "end_turn" if pretending else key,
-                    "usage": {"prompt_tokens": 1, "completion_tokens": 1, "input_tokens": 1, "output_tokens": 1},
-                },
-            )
+            status = 200
+            answer = {
+                "id": key,
+                "model": key if pretending else body["model"],
+                "choices": [{"index": 0, "message": message, "finish_reason": "stop" if pretending else key}],
+                "content": [{"type": "text", "text": "nothing to see"}],
+                "stop_reason": "end_turn" if pretending else key,
+                "usage": {"prompt_tokens": 1, "completion_tokens": 1, "input_tokens": 1, "output_tokens": 1},
+            }
         payload = json.dumps(answer).encode()
         self.send_response(status)
         for name in ("x-request-id", "request-id", "retry-after"):
@@ -72,7 +72,7 @@ def _everything_in_redis(url: str) -> Iterator[bytes]:
     with redis.Redis.from_url(url) as client:
         for key in client.scan_iter(count=1000):
             yield key
-            yield client.dump(key) or b""  # type: ignore[misc]
+            yield client.dump(key) or b""
 
 
 def test_no_key_anywhere(tmp_path: Path, redis_binary: Path) -> None:

@@ -103,8 +103,7 @@ def tier_of(known: Known) -> tuple[str | None, str | None]:
         side = "served" if body["served_tier"] else "requested"
         return body[f"{side}_tier"], body[f"{side}_model"]
     names = {"accepted": "requested_tier", "moved": "from_tier", "switch": "scope"}
-    model = body.get("requested_model") if known.record.kind == "accepted" else body.get("model")
-    return body[names.get(known.record.kind, "tier")], model
+    return body[names.get(known.record.kind, "tier")], body.get("model")
 
 
 def flags_of(known: Known) -> dict[str, bool]:

@@ -12,8 +12,8 @@ from pointsman_queue import Lease, Settlement, TierProfile
 DAY_MS = 86_400_000
 
 
-def _profile(tier: str = MAIN, *, account: dict[str, int] | None = None, **limits: int) -> TierProfile:
-    return make_profile(tier, make_table(main=limits, account=account))
+def _profile(**limits: int) -> TierProfile:
+    return make_profile(MAIN, make_table(main=limits))
 
 
 async def test_requests(redis: ArqRedis) -> None:
@@ -130,8 +130,8 @@ async def test_concurrency(redis: ArqRedis) -> None:
 async def test_account_is_shared(redis: ArqRedis) -> None:
     """What the account allows is shared by its tiers: requests and calls in flight."""
     line = await Line.of(redis)
-    account = {"rpm": 180, "concurrency": 2}
-    main, side = _profile(account=account), _profile(SIDE, account=account)
+    table = make_table(account={"rpm": 180, "concurrency": 2})
+    main, side = make_profile(MAIN, table), make_profile(SIDE, table)
     await line.enqueue(*(new_job(f"{number}") for number in range(5)))
     await line.enqueue(*(new_job(f"side-{number}", tier=SIDE) for number in range(5)))
     (lease,) = (await line.claim(1, profile=main)).leases

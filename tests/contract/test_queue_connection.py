@@ -180,7 +180,8 @@ def test_foreign_errors(error: Exception, says: str) -> None:
 
 def test_every_redis_error_is_known() -> None:
     """There is no exception of the Redis library that `redis_errors` lets through."""
-    pending, seen = [RedisError], set[type[Exception]]()
+    pending: list[type[Exception]] = [RedisError]
+    seen = set[type[Exception]]()
     while pending:
         kind = pending.pop()
         seen.add(kind)

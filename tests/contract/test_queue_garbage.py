@@ -5,7 +5,7 @@ from arq import ArqRedis
 from arq.jobs import serialize_job
 from queue_cases import BACKUP, MAIN, Line, make_profile, make_table, new_job, settlement
 
-from pointsman_queue import LEASE_S
+from pointsman_queue import LEASE_S, Claim
 
 _STRANGE = "no job\xff\"}'\n"
 _SETS = ("arq:queue", "pointsman:delayed", "pointsman:leases", "pointsman:held", "pointsman:spill")
@@ -99,7 +99,7 @@ async def test_missing_envelope(redis: ArqRedis) -> None:
     line = await Line.of(redis)
     await line.enqueue(new_job("a"), new_job("b"))
     await redis.delete("arq:job:a", "arq:job:b")
-    await redis.rpush("arq:job:b", "x")
+    await redis.zadd("arq:job:b", {"x": 1})
     assert [(lease.job_id, lease.job) for lease in (await line.claim()).leases] == [("a", None), ("b", None)]
 
 
@@ -108,7 +108,7 @@ async def test_more_garbage_than_is_looked_at(redis: ArqRedis) -> None:
     line = await Line.of(redis)
     await line.enqueue(new_job("a"))
     await redis.zadd(f"arq:queue:{MAIN}", {f"t-{number}": 0 for number in range(100)})
-    claims = []
+    claims: list[Claim] = []
     while not claims or claims[-1].wait_ms == 1:
         claims.append(await line.claim(1))
     assert [lease.job_id for claim in claims for lease in claim.leases] == ["a"]

@@ -87,7 +87,7 @@ async def test_fields_are_remembered(redis: ArqRedis) -> None:
     await line.settle(settlement(await line.lease("a"), "move", to=BACKUP, job_fields=fields))
     (lease,) = (await line.claim(profile=make_profile(BACKUP))).leases
     assert (lease.attempt, lease.failures, lease.tries_here, lease.skipped) == (2, 2, 1, 1)
-    assert (lease.path, lease.barred) == (f"{MAIN}:overloaded", {MAIN, SIDE})
+    assert (lease.path, lease.barred) == (f"{MAIN}:overloaded", frozenset({MAIN, SIDE}))
     assert lease.cost_microusd == 123_456_789_012
 
 
@@ -235,8 +235,8 @@ async def test_longer_closing_holds(redis: ArqRedis) -> None:
     seen = []
     for lease, (reason, ms) in zip(leases, closings, strict=True):
         await line.settle(settlement(lease, "move", to=BACKUP, close_reason=reason, close_ms=ms))
-        raw = await redis.hmget(f"pointsman:gate:{MAIN}", "closed_reason", "closed_until")
-        seen.append([value.decode() for value in raw])
+        gate = await line.gate()
+        seen.append([gate["closed_reason"], gate["closed_until"]])
     late = str(line.clock.now_ms + 9000)
     assert seen == [["exhausted", late], ["exhausted", late], ["unauthorized", "-1"], ["unauthorized", "-1"]]
 

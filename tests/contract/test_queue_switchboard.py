@@ -1,5 +1,7 @@
 """Switches: tiers and providers off and on, gates as they are seen, jobs called off in every state."""
 
+from typing import Any, cast
+
 import pytest
 from arq import ArqRedis
 from queue_cases import BACKUP, MAIN, SIDE, SPILL_MS, Line, make_profile, make_table, new_job, settlement
@@ -88,7 +90,6 @@ async def test_gates(redis: ArqRedis) -> None:
     """A gate is seen as claims see it; one nobody has touched is open."""
     line = await Line.of(redis)
     now_s, _ = await redis.time()
-    gate = f"pointsman:gate:{MAIN}"
     untouched = (await line.switchboard.gates([MAIN]))[MAIN]
     assert (untouched.open, untouched.breaker, untouched.closed, untouched.levels) == (
         True,
@@ -97,23 +98,22 @@ async def test_gates(redis: ArqRedis) -> None:
         {},
     )
     later, before = (now_s + 1000) * 1000, (now_s - 1000) * 1000
-    await redis.hset(
-        gate,
-        mapping={"open_until": later, "throttled_until": later, "throttles": 3, "rpm": 1.5, "tpm": -2, "factor": 1.2},
+    await _mark(
+        redis, {"open_until": later, "throttled_until": later, "throttles": 3, "rpm": 1.5, "tpm": -2, "factor": 1.2}
     )
     seen = (await line.switchboard.gates([MAIN]))[MAIN]
     assert (seen.open, seen.breaker, seen.throttles, seen.token_factor) == (False, BreakerState.OPEN, 3, 1.2)
     assert seen.levels == {"rpm": 1.5, "tpm": -2}
     assert 900 < seen.throttled_for_s <= 1000
-    await redis.hset(gate, mapping={"open_until": before, "closed_until": later, "closed_reason": "exhausted"})
+    await _mark(redis, {"open_until": before, "closed_until": later, "closed_reason": "exhausted"})
     seen = (await line.switchboard.gates([MAIN]))[MAIN]
     assert (seen.open, seen.breaker, seen.closed) == (False, BreakerState.HALF_OPEN, "exhausted")
     assert seen.closed_for_s is not None
     assert 900 < seen.closed_for_s <= 1000
-    await redis.hset(gate, mapping={"closed_until": -1})
+    await _mark(redis, {"closed_until": -1})
     seen = (await line.switchboard.gates([MAIN]))[MAIN]
     assert (seen.closed, seen.closed_for_s) == ("exhausted", None)
-    await redis.hset(gate, mapping={"closed_until": before})
+    await _mark(redis, {"closed_until": before})
     assert (await line.switchboard.gates([MAIN]))[MAIN].open
 
 
@@ -201,3 +201,7 @@ async def test_cancel_wakes_the_tier(redis: ArqRedis) -> None:
 
 def _cancelled(claim: Claim, job_id: str) -> None:
     assert [(lease.job_id, lease.reason) for lease in claim.handed] == [(job_id, "cancelled")]
+
+
+async def _mark(redis: ArqRedis, fields: dict[str, float | str]) -> None:
+    await cast("Any", redis.hset(f"pointsman:gate:{MAIN}", mapping=cast("Any", fields)))

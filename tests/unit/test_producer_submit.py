@@ -243,7 +243,6 @@ def test_record_is_an_accepted_record(custom_id: str, task_class: str) -> None:
         batch_id="b-1",
         task_class=task_class,
         requested_tier=tier,
-        requested_model=table.tiers[tier].model,
         prompt_digest=job.prompt_digest(),
         policy_digest=table.policy_digest,
     )

@@ -59,7 +59,8 @@ def test_envelope_is_arqs() -> None:
     }
     written = encode_envelope(job, 1234)
     assert written == serialize_job(FUNCTION, (wire,), {}, None, 1234, serializer=to_json)
-    assert deserialize_job_raw(written, deserializer=from_json) == (FUNCTION, [wire], {}, None, 1234)
+    read: tuple[object, ...] = deserialize_job_raw(written, deserializer=from_json)
+    assert read == (FUNCTION, [wire], {}, None, 1234)
 
 
 @pytest.mark.parametrize(

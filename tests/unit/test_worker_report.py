@@ -1,4 +1,4 @@
-"""What an attempt is charged: what the vendor says, the estimate where nobody can say, nothing where nothing was asked."""
+"""What an attempt is charged: what the vendor says, the estimate where nobody can say, else nothing."""
 
 import pytest
 from queue_cases import RATE, make_lease

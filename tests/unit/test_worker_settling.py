@@ -116,7 +116,7 @@ async def test_wait_the_vendor_asked_for(outcome: Outcome, expected: float | Non
 
 
 async def test_real_usage_corrects_the_buckets() -> None:
-    """What was really used is told to the buckets; what nobody knows leaves the estimate; what was refused goes back."""
+    """The buckets are told what was really used; what nobody knows leaves the estimate, a refusal gives it back."""
     answered = await run(make_lease(), make_report())
     assert (answered.used_in, answered.used_out) == (12, 5)
     lost = await _settle(Unknown(detail="lost"))

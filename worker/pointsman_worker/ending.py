@@ -15,15 +15,9 @@ from pointsman_routes import (
     PathStep,
     Provider,
     Reason,
-    Requested,
-    Response,
     Result,
-    ResultError,
-    Served,
-    Story,
     Succeed,
     Tier,
-    TokenCount,
     Usage,
     format_usd,
 )
@@ -110,7 +104,7 @@ def _final_record(
     office: Office, lease: Lease, state: JobState, serving: Serving | None, path: str, spent: int, made: int
 ) -> FinalRecord:
     steps, left = path_steps(path), path_steps(lease.path)
-    requested = _requested(office, lease)
+    requested_tier, requested_model = _requested(office, lease)
     job, usage = lease.job, serving.report.evidence.usage if serving else None
     task_class = office.table.classes.get(lease.task_class)
     return FinalRecord(
@@ -119,13 +113,13 @@ def _final_record(
         batch_id=lease.batch_id,
         task_class=lease.task_class,
         state=state,
-        requested_tier=requested.tier,
-        requested_model=requested.model,
+        requested_tier=requested_tier,
+        requested_model=requested_model,
         served_tier=serving.tier.name if serving else None,
         served_provider=serving.provider.name if serving else None,
         served_model=serving.report.evidence.response_model if serving else None,
         served_region=serving.provider.region if serving else None,
-        fallback_reason=_fallback_reason(requested.tier, left, serving),
+        fallback_reason=_fallback_reason(requested_tier, left, serving),
         path=steps,
         downgraded=bool(serving and task_class and office.table.downgraded(task_class, serving.tier.name)),
         mismatch=any(step.reason == Reason.MISROUTED for step in steps),
@@ -141,11 +135,12 @@ def _final_record(
     )
 
 
-def _requested(office: Office, lease: Lease) -> Requested:
+def _requested(office: Office, lease: Lease) -> tuple[str, str]:
+    """Tier and model the class asks for first."""
     task_class = office.table.classes.get(lease.task_class)
     tier = task_class.primary if task_class else lease.tier
     known = office.table.tiers.get(tier)
-    return Requested(tier=tier, model=known.model if known else "unknown")
+    return tier, known.model if known else "unknown"
 
 
 def _fallback_reason(primary: str, left: tuple[PathStep, ...], serving: Serving | None) -> Reason | None:
@@ -156,38 +151,40 @@ def _fallback_reason(primary: str, left: tuple[PathStep, ...], serving: Serving 
 
 
 def _result(lease: Lease, record: FinalRecord, serving: Serving | None, step: Succeed | Fail) -> Result:
+    """The result line's value, validated in one go: every job that ends comes through here."""
     usage = serving.report.evidence.usage if serving else None
-    story = Story(
-        state=record.state,
-        task_class=record.task_class,
-        requested=Requested(tier=record.requested_tier, model=record.requested_model),
-        served=_served(serving) if serving else None,
-        fallback_reason=record.fallback_reason,
-        downgraded=record.downgraded,
-        truncated=serving.truncated if serving else False,
-        attempts=record.attempts,
-        usage=TokenCount(input_tokens=usage.input_tokens, output_tokens=usage.output_tokens) if usage else None,
-        cost_usd=format_usd(record.cost_microusd) if record.cost_microusd is not None else None,
-    )
-    return Result(
-        id=lease.job_id,
-        custom_id=record.custom_id,
-        response=_response(lease, serving, usage) if serving else None,
-        error=ResultError(code=step.code, message=step.detail) if isinstance(step, Fail) else None,
-        pointsman=story,
-    )
-
-
-def _served(serving: Serving) -> Served:
-    return Served(
-        tier=serving.tier.name,
-        provider=serving.provider.name,
-        model=serving.report.evidence.response_model,
-        region=serving.provider.region,
+    return Result.model_validate(
+        {
+            "id": lease.job_id,
+            "custom_id": record.custom_id,
+            "response": _response(lease, serving, usage) if serving else None,
+            "error": {"code": step.code, "message": step.detail} if isinstance(step, Fail) else None,
+            "pointsman": {
+                "state": record.state,
+                "class": record.task_class,
+                "requested": {"tier": record.requested_tier, "model": record.requested_model},
+                "served": _served(serving) if serving else None,
+                "fallback_reason": record.fallback_reason,
+                "downgraded": record.downgraded,
+                "truncated": serving.truncated if serving else False,
+                "attempts": record.attempts,
+                "usage": {"input_tokens": usage.input_tokens, "output_tokens": usage.output_tokens} if usage else None,
+                "cost_usd": format_usd(record.cost_microusd) if record.cost_microusd is not None else None,
+            },
+        }
     )
 
 
-def _response(lease: Lease, serving: Serving, usage: Usage | None) -> Response:
+def _served(serving: Serving) -> dict[str, str | None]:
+    return {
+        "tier": serving.tier.name,
+        "provider": serving.provider.name,
+        "model": serving.report.evidence.response_model,
+        "region": serving.provider.region,
+    }
+
+
+def _response(lease: Lease, serving: Serving, usage: Usage | None) -> dict[str, Any]:
     """The answer as a chat completion, whatever the vendor's own format; `model` is the served one."""
     body: dict[str, Any] = {
         "id": f"chatcmpl-{lease.job_id}",
@@ -209,4 +206,4 @@ def _response(lease: Lease, serving: Serving, usage: Usage | None) -> Response:
             "total_tokens": usage.input_tokens + usage.output_tokens,
             "prompt_tokens_details": {"cached_tokens": usage.cached_input_tokens},
         }
-    return Response(request_id=serving.report.evidence.provider_request_id, body=body)
+    return {"status_code": 200, "request_id": serving.report.evidence.provider_request_id, "body": body}

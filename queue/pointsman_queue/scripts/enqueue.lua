@@ -18,14 +18,30 @@ if maxmemory and maxmemory > 0 and used > maxmemory * tonumber(ARGV[2]) then
   return {'full', used, maxmemory}
 end
 
-local batch = ARGV[1]
+local call = redis.call
+local batch, first, last = ARGV[1], 3, #ARGV
+local GROUP = 500
+
+-- Whether any of the ids is known: almost never, so it is asked for many at once, and for each only if so.
+local function some_known()
+  for from = first, last, 4 * GROUP do
+    local names = {}
+    for i = from, math.min(last, from + 4 * GROUP - 1), 4 do names[#names + 1] = K.job .. ARGV[i] end
+    if call('EXISTS', unpack(names)) > 0 then return true end
+  end
+  return false
+end
+
 local known, asked = {}, {}
-for i = 3, #ARGV, 4 do
+local look = some_known()
+for i = first, last, 4 do
   local id, digest = ARGV[i], ARGV[i + 1]:match('[^|]*$')
   local before = asked[id]
   if not before then
-    before = redis.call('HGET', K.job .. id, 'digest')
-    known[id] = before and true or nil
+    if look then
+      before = call('HGET', K.job .. id, 'digest')
+      known[id] = before and true or nil
+    end
     asked[id] = digest
   end
   if before and before ~= digest then return {'conflict', id} end
@@ -34,8 +50,30 @@ end
 local time = redis.call('TIME')
 local now_us = string.format('%d%06d', time[1], time[2])
 local now_ms = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
-local flags, tiers, accepted = {}, {}, 0
-for i = 3, #ARGV, 4 do
+local format = string.format
+local flags, accepted = {}, 0
+local queued, spilling = {}, {}
+
+local function add(lists, key, score, id)
+  local list = lists[key]
+  if not list then
+    list = {}
+    lists[key] = list
+  end
+  list[#list + 1] = score
+  list[#list + 1] = id
+  if #list == 2 * GROUP then
+    call('ZADD', key, unpack(list))
+    lists[key] = nil
+  end
+end
+
+local function write(lists)
+  for key, list in pairs(lists) do call('ZADD', key, unpack(list)) end
+end
+
+local tiers = {}
+for i = first, last, 4 do
   local id = ARGV[i]
   if known[id] then
     flags[#flags + 1] = '0'
@@ -43,28 +81,33 @@ for i = 3, #ARGV, 4 do
     known[id] = true
     flags[#flags + 1] = '1'
     local class, tier, deadline_ms, spill_ms, characters, max_tokens, digest =
-      ARGV[i + 1]:match('^(.-)|(.-)|(.-)|(.-)|(.-)|(.-)|(.*)$')
+      ARGV[i + 1]:match('^([^|]*)|([^|]*)|([^|]*)|([^|]*)|([^|]*)|([^|]*)|(.*)$')
     -- The fraction keeps jobs of one call in their order; a double has room for 1/4096 ms here.
-    local deadline = string.format('%.4f', now_ms + tonumber(deadline_ms) + accepted / 4096)
-    redis.call('HSET', K.job .. id, 'state', 'queued', 'tier', tier, 'class', class, 'batch', batch,
-      'deadline', deadline, 'spill', spill_ms, 'chars', characters, 'out', max_tokens,
-      'digest', digest, 'accepted', now_us)
-    redis.call('SET', K.envelope .. id, ARGV[i + 2])
-    redis.call('ZADD', K.queue .. tier, deadline, id)
-    if spill_ms ~= '0' then
-      local spill_at = string.format('%.0f', now_ms + tonumber(spill_ms))
-      redis.call('HSET', K.job .. id, 'spill_at', spill_at)
-      redis.call('ZADD', K.spill .. tier, spill_at, id)
+    local deadline = format('%.4f', now_ms + deadline_ms + accepted / 4096)
+    if spill_ms == '0' then
+      call('HSET', K.job .. id, 'state', 'queued', 'tier', tier, 'class', class, 'batch', batch,
+        'deadline', deadline, 'spill', '0', 'chars', characters, 'out', max_tokens, 'digest', digest,
+        'accepted', now_us)
+    else
+      local spill_at = format('%.0f', now_ms + spill_ms)
+      call('HSET', K.job .. id, 'state', 'queued', 'tier', tier, 'class', class, 'batch', batch,
+        'deadline', deadline, 'spill', spill_ms, 'chars', characters, 'out', max_tokens, 'digest', digest,
+        'accepted', now_us, 'spill_at', spill_at)
+      add(spilling, K.spill .. tier, spill_at, id)
     end
-    redis.call('XADD', K.outbox, '*', 'at', now_us, 'record', ARGV[i + 3])
+    call('SET', K.envelope .. id, ARGV[i + 2])
+    add(queued, K.queue .. tier, deadline, id)
+    call('XADD', K.outbox, '*', 'at', now_us, 'record', ARGV[i + 3])
     tiers[tier] = true
     accepted = accepted + 1
   end
 end
 if accepted > 0 then
-  redis.call('HINCRBY', K.batch .. batch, 'total', accepted)
-  redis.call('PERSIST', K.batch .. batch)
-  redis.call('PERSIST', K.done .. batch)
-  for tier in pairs(tiers) do redis.call('PUBLISH', K.wake .. tier, '1') end
+  write(queued)
+  write(spilling)
+  call('HINCRBY', K.batch .. batch, 'total', accepted)
+  call('PERSIST', K.batch .. batch)
+  call('PERSIST', K.done .. batch)
+  for tier in pairs(tiers) do call('PUBLISH', K.wake .. tier, '1') end
 end
 return {'ok', table.concat(flags)}
