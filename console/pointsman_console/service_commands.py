@@ -59,11 +59,11 @@ async def _worker(settings: Settings, tiers: list[str], slots: int | None, grace
         try:
             await running.async_run()
         except asyncio.CancelledError:
-            if not running.stopping.is_set():
+            if not running.stopping.is_set() and not running.crashed:
                 raise
         finally:
             await running.close()
-    return 0
+        return 1 if running.crashed else 0
 
 
 async def _recorder(settings: Settings) -> int:

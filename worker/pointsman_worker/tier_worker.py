@@ -9,10 +9,11 @@ import asyncio
 import json
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from signal import Signals
+from typing import Any
 
 import structlog
 from arq import ArqRedis, Worker
@@ -29,6 +30,8 @@ SWEEP_S = 5.0
 """How often a worker also tidies the tiers of others: lost leases, deadlines, closed tiers without a worker."""
 IDLE_S = 5.0
 """Longest sleep of an idle worker; a wake-up may have been lost with a connection."""
+_GIVE_BACK_S = 10.0
+"""Longest wait for leases to be given back at the end."""
 _OUTAGE_S = (0.1, 0.2, 0.5, 1.0)
 
 log = structlog.get_logger()
@@ -80,6 +83,8 @@ class TierWorker(Worker):
         self.plan = plan
         self.worker_id = worker_id
         self.stopping = asyncio.Event()
+        self.crashed = False
+        """Whether it ended by itself, for a defect."""
         self._queue = queue
         self._dispatcher = dispatcher
         self._settler = settler
@@ -95,7 +100,7 @@ class TierWorker(Worker):
         """Claim and run jobs until a signal, or in burst mode until nothing is left."""
         log.info("worker.started", worker=self.worker_id, tiers=list(self.plan.profiles))
         for service in (self._settler.run(), self._wakeups.listen(), self._beat()):
-            self._services.append(self.loop.create_task(service))
+            self._services.append(self.loop.create_task(self._serve(service)))
         while self.allow_pick_jobs:
             self._wakeups.event.clear()
             await self._poll_iteration()
@@ -103,6 +108,16 @@ class TierWorker(Worker):
                 return
             await self._sleep()
         await asyncio.Event().wait()  # arq ends this task when the running jobs are done
+
+    async def _serve(self, service: Coroutine[Any, Any, None]) -> None:
+        """Run a service. A worker without its heartbeat or its settler must not go on claiming."""
+        try:
+            await service
+        except Exception:  # whatever it is, the supervisor starts a sound worker
+            log.exception("worker.service_crashed", worker=self.worker_id)
+            self.crashed = True
+            if self.main_task is not None:
+                self.main_task.cancel()
 
     async def _poll_iteration(self) -> None:
         """Claim once for every tier, and start what was given."""
@@ -249,7 +264,9 @@ class TierWorker(Worker):
         """Give back what is still running, write what is still to be settled, and leave the list of the living."""
         for task in tuple(self.tasks.values()):
             task.cancel()
-        await asyncio.gather(*self.tasks.values())
+        if self.tasks:
+            # Without Redis nothing can be given back; the leases run out and the jobs come back by themselves.
+            await asyncio.wait(self.tasks.values(), timeout=_GIVE_BACK_S)
         await self.stop_services()
         try:
             await self._queue.retire()
