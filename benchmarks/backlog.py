@@ -1,7 +1,5 @@
 """What a long queue costs: claims, and memory."""
 
-from dataclasses import replace
-
 from arq import ArqRedis
 
 from pointsman_producer import JobEncoder
@@ -61,7 +59,7 @@ async def _fill(redis: ArqRedis, start: int, count: int) -> int:
     template = JobEncoder(rig.table()).encode("backlog", rig.jobs(1)[0], 0)
     for first in range(start, start + count, _CHUNK):
         ids = (f"{number:024x}" for number in range(first, first + _CHUNK))
-        await queue.enqueue("backlog", [replace(template, job_id=job_id) for job_id in ids])
+        await queue.enqueue("backlog", [template._replace(job_id=job_id) for job_id in ids])
     return len(template.envelope) * count
 
 

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Coroutine
 from typing import Any, TypeVar, cast
 
+import pytest
 from arq import ArqRedis
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -17,6 +18,7 @@ from pointsman_queue import Claim, Lease, Settlement, TierProfile
 from pointsman_routes import JobState
 
 TIERS = (MAIN, SIDE, BACKUP)
+_LEVELS = ("rpm", "tpm", "itpm", "otpm")
 _FINALS = frozenset(state.value for state in JobState if state.final)
 _MOST_JOBS = 40
 _LIMITS: tuple[dict[str, int], ...] = ({}, {"rpm": 120}, {"tpm": 3000, "concurrency": 3}, {"rpm": 6, "otpm": 1200})
@@ -32,6 +34,10 @@ local all = {held = {all = scores('pointsman:held')}}
 for _, name in ipairs({'arq:queue', 'pointsman:delayed', 'pointsman:leases', 'pointsman:held', 'pointsman:spill'}) do
   all[name] = {}
   for _, tier in ipairs(ARGV) do all[name][tier] = scores(name .. ':' .. tier) end
+end
+all.gates = {}
+for _, scope in ipairs({'alpha', 'beta', unpack(ARGV)}) do
+  all.gates[scope] = redis.call('HMGET', 'pointsman:gate:' .. scope, 'rpm', 'tpm', 'itpm', 'otpm', 'factor')
 end
 all.jobs = {}
 for _, key in ipairs(redis.call('KEYS', 'pointsman:job:*')) do
@@ -191,7 +197,7 @@ class QueueMachine(RuleBasedStateMachine):
 
     @invariant()
     def every_job_is_in_one_place(self) -> None:
-        """The sets in Redis hold exactly the jobs of the model, each where its state says, with the right score."""
+        """The sets in Redis hold exactly the jobs of the model, each where its state says; the buckets agree too."""
         seen = json.loads(self._run(cast("Any", self._redis.eval(_SNAPSHOT, 0, *TIERS))))
         model = self.model
         for tier in TIERS:
@@ -211,6 +217,12 @@ class QueueMachine(RuleBasedStateMachine):
         assert {job_id: fields[:2] for job_id, fields in _dict(seen["jobs"]).items()} == {
             job.job_id: [job.state, job.tier] for job in model.jobs.values()
         }
+
+        for scope, (*levels, factor) in seen["gates"].items():
+            gate = model.gate(scope)
+            found = {name: float(level) for name, level in zip(_LEVELS, levels, strict=True) if level}
+            assert found == pytest.approx(gate.levels, abs=1e-5)
+            assert float(factor or 1) == gate.factor
 
     @invariant()
     def records_agree(self) -> None:

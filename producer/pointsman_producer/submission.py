@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Iterable
 from contextlib import aclosing
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from pointsman_queue import Admission, NewJob
 from pointsman_routes import Job, JobConflict, QueueFull, ServiceUnavailable
@@ -23,8 +24,7 @@ JOBS_A_TURN = 100
 """Encoded in one go, about a millisecond; then the event loop gets its turn."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Receipt:
+class Receipt(NamedTuple):
     """A job is in the queue and will be kept until its deadline."""
 
     job_id: str

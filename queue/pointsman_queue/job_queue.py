@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
+from typing import NamedTuple
 
 from arq import ArqRedis
 
@@ -28,9 +29,11 @@ class Admission(StrEnum):
     """Its id was accepted before; nothing was done."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NewJob:
-    """A job on its way in, with what the scripts need to know of it."""
+class NewJob(NamedTuple):
+    """A job on its way in, with what the scripts need to know of it.
+
+    A tuple, since one is made for every job of a bulk submission: a frozen dataclass takes three times as long.
+    """
 
     job_id: str
     task_class: str

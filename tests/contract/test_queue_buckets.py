@@ -92,6 +92,19 @@ async def test_call_that_was_not_made(redis: ArqRedis) -> None:
     assert levels == {"rpm": 1, "tpm": 100, "itpm": 100, "otpm": 100}
 
 
+async def test_account_is_corrected_too(redis: ArqRedis) -> None:
+    """What a tier gives back or overdraws is given back to its account, or overdrawn there."""
+    line = await Line.of(redis)
+    profile = make_profile(table=make_table(account={"rpm": 60, "tpm": 6000}))
+    await line.enqueue(new_job("a"), new_job("b"))
+    (lease,) = (await line.claim(1, profile=profile)).leases
+    await line.settle(settlement(lease, "finish", called=False))
+    assert (await line.switchboard.gates(["alpha"]))["alpha"].levels == {"rpm": 1, "tpm": 100}
+    (lease,) = (await line.claim(1, profile=profile)).leases
+    await line.settle(settlement(lease, "finish", used_in=200, used_out=0))
+    assert (await line.switchboard.gates(["alpha"]))["alpha"].levels == {"rpm": 0, "tpm": -100}
+
+
 async def test_unknown_usage_stays_charged(redis: ArqRedis) -> None:
     """A call that may have been billed keeps its estimate charged."""
     line, profile = await Line.of(redis), _profile(tpm=6000)

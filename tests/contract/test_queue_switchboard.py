@@ -4,7 +4,7 @@ from typing import Any, cast
 
 import pytest
 from arq import ArqRedis
-from queue_cases import BACKUP, MAIN, SIDE, SPILL_MS, Line, make_profile, make_table, new_job, settlement
+from queue_cases import BACKUP, DEADLINE_MS, MAIN, SIDE, SPILL_MS, Line, make_profile, make_table, new_job, settlement
 
 from pointsman_queue import BreakerState, Claim
 from pointsman_routes import JobState, SwitchRecord
@@ -166,11 +166,14 @@ async def test_cancel_leased(redis: ArqRedis) -> None:
 async def test_cancel_while_it_is_relocated(redis: ArqRedis, step: str) -> None:
     """A job called off between being handed over and settled is at the front wherever it goes."""
     line = await Line.of(redis)
-    await line.enqueue(*(new_job(f"{number}") for number in range(30)))
     slow = make_profile(table=make_table(main={"rpm": 1}))
-    await line.claim(1, profile=slow)
+    await line.lease("first")
+    for tier in (MAIN, BACKUP):
+        ahead = {"tier": tier, "deadline_ms": DEADLINE_MS - 1, "spill_ms": 0}
+        await line.enqueue(*(new_job(f"{tier}-{number}", **ahead) for number in range(30)))
+    await line.enqueue(new_job("a"))
     await line.clock.advance(SPILL_MS)
-    lease = (await line.claim(0, profile=slow)).handed[-1]
+    (lease,) = [lease for lease in (await line.claim(0, profile=slow)).handed if lease.job_id == "a"]
     assert await line.switchboard.cancel(lease.job_id, by="ann") is JobState.LEASED
     await line.settle(settlement(lease, step, to=BACKUP, tiers=(BACKUP,), wait_ms=50_000))
     profile = make_profile(BACKUP) if step == "move" else slow

@@ -71,9 +71,10 @@ def test_refused_requests_are_free(outcome: Outcome) -> None:
     assert charge.used == Usage(input_tokens=0, output_tokens=0)
 
 
-def test_attempt_without_a_call_is_free() -> None:
-    """An attempt that ended before the call costs nothing."""
-    charge = charge_for(make_lease(), make_report(Unsupported(detail="no"), called=False), RATE)
+@pytest.mark.parametrize("outcome", [Unsupported(detail="no"), Empty()], ids=_name)
+def test_attempt_without_a_call_is_free(outcome: Outcome) -> None:
+    """An attempt that ended before the call costs nothing, whatever it is said to have ended with."""
+    charge = charge_for(make_lease(), make_report(outcome, called=False), RATE)
     assert (charge.source, charge.microusd) == ("none", 0)
 
 
