@@ -44,10 +44,9 @@ class AcceptedRecord(Wire):
     policy_digest: str
 
 
-class AttemptStarted(Wire):
-    """A call to a provider is about to be made. Written in the same step that leases the job."""
+class AttemptIdentity(Wire):
+    """Which call to which model, by whom."""
 
-    kind: Literal[RecordKind.ATTEMPT_STARTED] = RecordKind.ATTEMPT_STARTED
     job_id: str
     attempt: int
     """Counts the calls of the job, from 1."""
@@ -63,21 +62,16 @@ class AttemptStarted(Wire):
     policy_digest: str
 
 
-class AttemptFinished(Wire):
+class AttemptStarted(AttemptIdentity):
+    """A call to a provider is about to be made. Written in the same step that leases the job."""
+
+    kind: Literal[RecordKind.ATTEMPT_STARTED] = RecordKind.ATTEMPT_STARTED
+
+
+class AttemptFinished(AttemptIdentity):
     """How the call ended. None is unknown, never zero."""
 
     kind: Literal[RecordKind.ATTEMPT_FINISHED] = RecordKind.ATTEMPT_FINISHED
-    job_id: str
-    attempt: int
-    hop: int
-    tier: str
-    provider: str
-    model: str
-    region: str | None
-    worker: str
-    fence: int
-    task_class: str
-    policy_digest: str
     started_at: int
     """Microseconds since the epoch, by the Redis server's clock."""
     outcome: OutcomeKind
