@@ -116,6 +116,13 @@ class QueueMachine(RuleBasedStateMachine):
         """A worker claims; it is given exactly what the model says."""
         self._claim(tier, limit, worker)
 
+    @rule(tier=_tiers, worker=_workers, data=st.data())
+    def work(self, tier: str, worker: str, data: st.DataObject) -> None:
+        """A worker claims one job and settles it, as most do."""
+        claim = self._claim(tier, 1, worker)
+        for lease in (*claim.leases, *claim.handed[:1]):
+            self._settle(data.draw(_settlements(lease), label="settlement"))
+
     def _claim(self, tier: str, limit: int, worker: str) -> Claim:
         expected = self.model.claim(self.profiles[tier], limit)
         claim = self._run(self.line.claim(limit, profile=self.profiles[tier], worker=worker))
@@ -315,7 +322,7 @@ def _settlements(draw: st.DrawFn, lease: Lease) -> Settlement:
             changes |= {"used_in": used[0], "used_out": used[1]} if used else {}
             changes["healthy"] = draw(st.sampled_from([None, True, False, False]))
             changes["throttle_ms"] = draw(st.sampled_from([None, None, None, 0, 2500]))
-            closing = draw(st.sampled_from([None, None, None, None, None, 5000, -1]))
+            closing = draw(st.sampled_from([None, None, None, 5000, -1]))
             if closing is not None:
                 changes |= {"close_reason": "exhausted", "close_ms": None if closing < 0 else closing}
     return settlement(lease, step, **changes)

@@ -107,11 +107,30 @@ def _sections(raw: Mapping[str, Any], key: str, kind: type[_Section], problems: 
             problems.append(Problem(path, "not a table", f"write [{path}]"))
             continue
         problems += [Problem(f"{place}.name", "unknown key", "remove it") for place in _named(path, table)]
-        try:
-            good[name] = kind.model_validate({**table, "name": name})
-        except ValidationError as error:
-            problems += [_problem(path, details) for details in error.errors()]
+        section, mistakes = _section(path, kind, {**table, "name": name})
+        problems += mistakes
+        if section is not None:
+            good[name] = section
     return good
+
+
+def _section(path: str, kind: type[_Section], table: dict[str, Any]) -> tuple[_Section | None, list[Problem]]:
+    """Validate one section.
+
+    Returns:
+        The section and its mistakes. With mistakes it is what its other keys say, so that these are checked against
+        the other sections in the same run; None if they do not make one.
+    """
+    try:
+        return kind.model_validate(table), []
+    except ValidationError as error:
+        mistakes = error.errors()
+    wrong = {details["loc"][0] for details in mistakes if details["loc"]}
+    problems = [_problem(path, details) for details in mistakes]
+    try:
+        return kind.model_validate({key: value for key, value in table.items() if key not in wrong}), problems
+    except ValidationError:
+        return None, problems
 
 
 def _named(path: str, table: Mapping[str, Any]) -> Iterable[str]:

@@ -240,6 +240,18 @@ async def test_lost_handing_over_is_no_recovery(redis: ArqRedis) -> None:
     assert await line.records("attempt_finished") == []
 
 
+async def test_lost_call_is_closed_once(redis: ArqRedis) -> None:
+    """A call that was lost and closed is not closed again when the job is handed over and that is lost too."""
+    line = await Line.of(redis)
+    await line.lease("a")
+    await line.switchboard.disable(make_table(), MAIN, reason="r", by="me")
+    for _ in range(2):
+        await line.clock.advance(LEASE_MS)
+        (lease,) = (await line.claim()).handed
+        assert lease.recoveries == 1
+    assert len(await line.records("attempt_finished")) == 1
+
+
 async def test_spill(redis: ArqRedis) -> None:
     """A job that waited longer than its class allows is handed over, but only when it cannot be called for now."""
     line, slow = await Line.of(redis), make_profile(table=make_table(main={"rpm": 1}))

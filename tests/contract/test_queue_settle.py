@@ -226,6 +226,19 @@ async def test_closing(redis: ArqRedis) -> None:
     assert len((await line.claim()).leases) == 1
 
 
+async def test_closed_until_an_operator_acts(redis: ArqRedis) -> None:
+    """A closing without an end shuts the tier until somebody enables it."""
+    line = await Line.of(redis)
+    lease = await line.lease("a")
+    await line.settle(settlement(lease, "release", close_reason="unauthorized"))
+    await line.clock.advance(DEADLINE_MS - 1)
+    claim = await line.claim()
+    assert [(entry.reason, claim.leases) for entry in claim.handed] == [("unauthorized", ())]
+    await line.settle(settlement(claim.handed[0], "release"))
+    await line.switchboard.enable(make_table(), MAIN, reason="new key", by="me")
+    assert len((await line.claim()).leases) == 1
+
+
 async def test_longer_closing_holds(redis: ArqRedis) -> None:
     """A tier closed until an operator acts is not opened by a closing for a time, nor a long closing by a short one."""
     line = await Line.of(redis)

@@ -12,6 +12,7 @@ from pointsman_routes import (
     Fail,
     FinalRecord,
     JobState,
+    OutcomeKind,
     PathStep,
     Provider,
     Reason,
@@ -94,14 +95,22 @@ def end(
     state = _STATES.get(step.code, JobState.FAILED) if isinstance(step, Fail) else JobState.SUCCEEDED
     # A held job ends where it happens to be seen: it has left its last tier, and was never at this one.
     path = lease.path if lease.held else path_with(lease.path, lease.tier, why)
-    record = _final_record(office, lease, state, serving, path, spent, made)
+    record = _final_record(office, lease, state, serving, path, spent, made, misrouted=_misrouted(lease, report))
     if isinstance(step, Fail):
         record = record.model_copy(update={"error_code": step.code})
     return Ending(state=state, record=record, result=_result(lease, record, serving, step))
 
 
 def _final_record(
-    office: Office, lease: Lease, state: JobState, serving: Serving | None, path: str, spent: int, made: int
+    office: Office,
+    lease: Lease,
+    state: JobState,
+    serving: Serving | None,
+    path: str,
+    spent: int,
+    made: int,
+    *,
+    misrouted: bool,
 ) -> FinalRecord:
     steps, left = path_steps(path), path_steps(lease.path)
     requested_tier, requested_model = _requested(office, lease)
@@ -122,7 +131,7 @@ def _final_record(
         fallback_reason=_fallback_reason(requested_tier, left, serving),
         path=steps,
         downgraded=bool(serving and task_class and office.table.downgraded(task_class, serving.tier.name)),
-        mismatch=any(step.reason == Reason.MISROUTED for step in steps),
+        mismatch=misrouted,
         attempts=made,
         input_tokens=usage.input_tokens if usage else None,
         output_tokens=usage.output_tokens if usage else None,
@@ -133,6 +142,13 @@ def _final_record(
         prompt_digest=job.prompt_digest() if job else _UNREADABLE,
         response_digest=hashlib.sha256(serving.answer.content.encode()).hexdigest() if serving else None,
     )
+
+
+def _misrouted(lease: Lease, report: Report | None) -> bool:
+    """Whether an attempt of this job was answered by another model; finding a tier closed for that is not one."""
+    here = report is not None and report.outcome.kind is OutcomeKind.MISROUTED
+    left = path_steps(lease.path)
+    return here or any(step.reason == Reason.MISROUTED and step.tier in lease.barred for step in left)
 
 
 def _requested(office: Office, lease: Lease) -> tuple[str, str]:

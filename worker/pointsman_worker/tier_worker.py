@@ -263,7 +263,8 @@ class TierWorker(Worker):
     async def close(self) -> None:
         """Give back what is still running, write what is still to be settled, and leave the list of the living."""
         for task in tuple(self.tasks.values()):
-            task.cancel()
+            if not task.cancelling():  # a second cancel would cut the giving back that the first began
+                task.cancel()
         if self.tasks:
             # Without Redis nothing can be given back; the leases run out and the jobs come back by themselves.
             await asyncio.wait(self.tasks.values(), timeout=_GIVE_BACK_S)
