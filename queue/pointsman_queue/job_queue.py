@@ -102,8 +102,8 @@ class JobQueue:
         arguments: list[str | bytes | float] = [batch_id, MEMORY_MARK]
         for job in jobs:
             head = (
-                f"{job.task_class}|{job.tier}|{job.deadline_ms}|{job.spill_ms}|{job.characters}"
-                f"|{job.max_tokens}|{job.prompt_digest[:_DIGEST_KEPT]}"
+                f"{job.prompt_digest[:_DIGEST_KEPT]}|{job.task_class}|{job.tier}|{job.deadline_ms}|{job.spill_ms}"
+                f"|{job.characters}|{job.max_tokens}"
             )
             arguments += (job.job_id, head, job.envelope, job.record)
         with redis_errors():

@@ -19,6 +19,8 @@ LEASE_S = 15.0
 """A lease that is not renewed ends after this."""
 HEARTBEAT_S = 5.0
 """How often a worker renews."""
+_compact = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
+"""Compact JSON; `json.dumps` would make an encoder for every call."""
 HAND_LIMIT = 100
 """Jobs handed over without a call in one claim."""
 
@@ -242,10 +244,6 @@ class TierQueue:
 
 def _limits(limits: Limits, burst_s: float) -> dict[str, float]:
     return {**limits.model_dump(), "burst_s": burst_s}
-
-
-def _compact(value: object) -> str:
-    return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
 
 
 def _record(record: Wire) -> str:

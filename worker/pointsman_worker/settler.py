@@ -8,7 +8,7 @@ import structlog
 from pointsman_queue import Settlement, TierQueue
 from pointsman_routes import ServiceUnavailable
 
-_MOST = 100
+_MOST = 50
 """Settlements in one call; the server does nothing else meanwhile."""
 _RETRY_S = (0.1, 0.2, 0.5, 1.0)
 

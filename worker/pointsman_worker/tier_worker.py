@@ -30,6 +30,10 @@ SWEEP_S = 5.0
 """How often a worker also tidies the tiers of others: lost leases, deadlines, closed tiers without a worker."""
 IDLE_S = 5.0
 """Longest sleep of an idle worker; a wake-up may have been lost with a connection."""
+_CLAIM_MOST = 50
+"""Jobs of one claim: enough to share its cost, few enough that Redis works on the next while these are called."""
+_SETTLERS = 2
+"""Settling calls under way at once: one that Redis works on, one that is being written."""
 _GIVE_BACK_S = 10.0
 """Longest wait for leases to be given back at the end."""
 _OUTAGE_S = (0.1, 0.2, 0.5, 1.0)
@@ -99,7 +103,8 @@ class TierWorker(Worker):
     async def main(self) -> None:
         """Claim and run jobs until a signal, or in burst mode until nothing is left."""
         log.info("worker.started", worker=self.worker_id, tiers=list(self.plan.profiles))
-        for service in (self._settler.run(), self._wakeups.listen(), self._beat()):
+        settling = [self._settler.run() for _ in range(_SETTLERS)]
+        for service in (*settling, self._wakeups.listen(), self._beat()):
             self._services.append(self.loop.create_task(self._serve(service)))
         while self.allow_pick_jobs:
             self._wakeups.event.clear()
@@ -143,6 +148,7 @@ class TierWorker(Worker):
         own = profile.tier in self.plan.profiles
         if own and limit <= 0:
             return  # a slot that frees itself wakes the loop
+        limit = min(limit, _CLAIM_MOST)
         claim = await self._queue.claim(profile, limit, poison=MAX_RECOVERIES)
         for lease in claim.leases:
             self._start(lease, profile.tier)

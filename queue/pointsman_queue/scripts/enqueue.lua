@@ -5,7 +5,7 @@
 -- ARGV[2]  share of maxmemory above which nothing is taken, such as 0.75
 -- ARGV[3]  per job four strings, from here on:
 --            id
---            head: class|tier|deadline ms|spill ms|characters|max tokens|prompt digest
+--            head: prompt digest|class|tier|deadline ms|spill ms|characters|max tokens
 --            envelope
 --            accepted record, JSON
 -- Returns  {'ok', flags} with one character a job: 1 accepted, 0 known before
@@ -35,7 +35,7 @@ end
 local known, asked = {}, {}
 local look = some_known()
 for i = first, last, 4 do
-  local id, digest = ARGV[i], ARGV[i + 1]:match('[^|]*$')
+  local id, digest = ARGV[i], ARGV[i + 1]:match('^[^|]*')
   local before = asked[id]
   if not before then
     if look then
@@ -80,7 +80,7 @@ for i = first, last, 4 do
   else
     known[id] = true
     flags[#flags + 1] = '1'
-    local class, tier, deadline_ms, spill_ms, characters, max_tokens, digest =
+    local digest, class, tier, deadline_ms, spill_ms, characters, max_tokens =
       ARGV[i + 1]:match('^([^|]*)|([^|]*)|([^|]*)|([^|]*)|([^|]*)|([^|]*)|(.*)$')
     -- The fraction keeps jobs of one call in their order; a double has room for 1/4096 ms here.
     local deadline = format('%.4f', now_ms + deadline_ms + accepted / 4096)
