@@ -44,14 +44,15 @@ class JobEncoder:
                 f"the configuration has: {', '.join(sorted(self._plans))}"
             )
         try:
-            envelope = encode_envelope(job, now_ms)
-        except PydanticSerializationError:
+            asked = job.asked()
+            envelope = encode_envelope(job, now_ms, asked=asked)
+        except (PydanticSerializationError, TypeError, ValueError, RecursionError):
             # The library's own message may show content.
             raise JobInvalid(
                 f"job {job.custom_id!r} cannot be written as JSON; use only JSON values in its metadata"
             ) from None
         job_id = job_id_for(batch_id, job.custom_id)
-        prompt_digest = job.prompt_digest()
+        prompt_digest = job.prompt_digest(asked)
         record = plan.record % {
             "job_id": job_id,
             "custom_id": encode_basestring(job.custom_id),

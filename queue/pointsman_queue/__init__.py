@@ -8,7 +8,7 @@ from .overview import JobView, Observer, Overview, TierLoad
 from .scripts import script_text
 from .settings import Settings
 from .switchboard import BreakerState, Gate, Switchboard
-from .tier_queue import HEARTBEAT_S, LEASE_S, Claim, Lease, Settlement, TierProfile, TierQueue
+from .tier_queue import HEARTBEAT_S, LEASE_S, Claim, Lease, Settlement, SettleStep, TierProfile, TierQueue
 from .wake import WakeUps
 
 __all__ = [
@@ -31,6 +31,7 @@ __all__ = [
     "OutboxEntry",
     "Overview",
     "Settings",
+    "SettleStep",
     "Settlement",
     "Switchboard",
     "TierLoad",

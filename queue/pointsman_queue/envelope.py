@@ -34,15 +34,16 @@ def from_json(data: bytes) -> dict[str, Any]:
     return value
 
 
-def encode_envelope(job: Job, enqueued_at_ms: int) -> bytes:
+def encode_envelope(job: Job, enqueued_at_ms: int, *, asked: str | None = None) -> bytes:
     """Wrap a job as arq does.
 
     Args:
         job: the job.
         enqueued_at_ms: the producer's clock, milliseconds since the epoch; for people who look at the queue.
+        asked: from `job.asked()`, if it is at hand.
     """
     # What arq's `serialize_job` writes, put together by hand: this is the inner loop of every submission.
-    return b'{"t":null,"f":"%b","a":[%b],"k":{},"et":%d}' % (_FUNCTION, job.to_wire().encode(), enqueued_at_ms)
+    return b'{"t":null,"f":"%b","a":[%b],"k":{},"et":%d}' % (_FUNCTION, job.to_wire(asked).encode(), enqueued_at_ms)
 
 
 def decode_envelope(data: bytes) -> Job | None:

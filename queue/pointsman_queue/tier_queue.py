@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from arq import ArqRedis
 
@@ -25,9 +25,12 @@ HAND_LIMIT = 100
 """Jobs handed over without a call in one claim."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Lease:
-    """A job in a worker's hands, and where it stands."""
+SettleStep = Literal["finish", "move", "delay", "hold", "release"]
+"""What becomes of a job when an attempt ends."""
+
+
+class Lease(NamedTuple):
+    """A job in a worker's hands, and where it stands. A tuple, since every claim makes many."""
 
     job_id: str
     tier: str
@@ -85,7 +88,7 @@ class Settlement:
     """How an attempt ends: everything one atomic step writes."""
 
     lease: Lease
-    step: Literal["finish", "move", "delay", "hold", "release"]
+    step: SettleStep
     state: str | None = None
     """Of a finish."""
     to: str | None = None

@@ -11,6 +11,8 @@ from .wire import Wire
 Role = Literal["system", "developer", "user", "assistant"]
 CustomId = Annotated[str, StringConstraints(min_length=1, max_length=256)]
 ClassName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_.-]{0,63}$")]
+_NAMES = {"custom_id", "metadata"}
+_encode = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode
 
 
 class TextPart(Wire):
@@ -81,20 +83,32 @@ class Job(Wire):
     @property
     def characters(self) -> int:
         """Characters a vendor will read; the base of the token estimate."""
-        return sum(len(message.text) for message in self.messages)
+        total = 0
+        for message in self.messages:
+            content = message.content
+            total += len(content) if isinstance(content, str) else len(message.text)
+        return total
 
-    def to_wire(self) -> str:
-        """The job as compact JSON, absent parameters left out."""
-        return self.model_dump_json(by_alias=True, exclude_none=True)
+    def asked(self) -> str:
+        """What is asked, as compact JSON: class, messages and parameters, not the names the producer gave it.
 
-    def prompt_digest(self) -> str:
-        """SHA-256 of what is asked: the class, messages and parameters, not the names the producer gave it.
-
-        Taken over the compact JSON with its keys in the order declared above and absent ones left out, so a parameter
-        added at the end leaves every older digest as it was.
+        Keys stand in the order declared above and absent ones are left out, so a parameter added at the end leaves
+        every older digest as it was.
         """
-        asked = self.model_dump_json(by_alias=True, exclude_none=True, exclude={"custom_id", "metadata"})
-        return hashlib.sha256(asked.encode()).hexdigest()
+        return self.model_dump_json(by_alias=True, exclude_none=True, exclude=_NAMES)
+
+    def to_wire(self, asked: str | None = None) -> str:
+        """The job as compact JSON, absent parameters left out.
+
+        Args:
+            asked: from `asked()`, if it is at hand.
+        """
+        metadata = f',"metadata":{_encode(self.metadata)}' if self.metadata else ""
+        return f'{{"custom_id":{_encode(self.custom_id)},{(asked or self.asked())[1:-1]}{metadata}}}'
+
+    def prompt_digest(self, asked: str | None = None) -> str:
+        """SHA-256 of `asked()`, as 64 hexadecimal digits."""
+        return hashlib.sha256((asked or self.asked()).encode()).hexdigest()
 
 
 def digest(value: object) -> str:

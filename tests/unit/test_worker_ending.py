@@ -27,6 +27,7 @@ from pointsman_routes import (
     Reason,
     Refused,
     Requested,
+    Result,
     ResultError,
     Served,
     TokenCount,
@@ -182,7 +183,9 @@ async def test_truncated_answer_is_flagged() -> None:
 
 async def test_mismatch() -> None:
     """A job one of whose attempts was answered by another model says so in its end, wherever it ends."""
-    served = final_of(await run(make_lease(tier=SIDE, path=f"{MAIN}:misrouted"), make_report()))
+    served = final_of(
+        await run(make_lease(tier=SIDE, path=f"{MAIN}:misrouted", barred=frozenset({MAIN})), make_report())
+    )
     assert (served.mismatch, served.state) == (True, JobState.SUCCEEDED)
     office = make_office(route=[MAIN], allow_below_floor=[])
     failed = final_of(await run(make_lease(), make_report(Misrouted(detail="other")), office=office))
@@ -258,7 +261,7 @@ def test_class_that_is_gone() -> None:
     ending = end(make_office(), lease, step, why="unknown_class", spent=0, made=0)
     assert (ending.record.requested_tier, ending.record.requested_model) == ("alpha/gone", "unknown")
     assert ending.record.price_source is None
-    assert ending.result.error is not None
+    assert Result.model_validate_json(ending.line).error is not None
 
 
 async def test_answers_are_not_in_records() -> None:

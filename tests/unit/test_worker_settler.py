@@ -38,12 +38,12 @@ async def test_tells_each_caller() -> None:
 
 
 async def test_batches() -> None:
-    """Settlements that wait go together, in their order, a hundred at most in one call."""
+    """Settlements that wait go together, in their order, fifty at most in one call."""
     queue = QueueThatKeeps()
     async with _working(queue) as settler:
-        await asyncio.gather(*(settler.settle(ending) for ending in _endings(250)))
-    assert [len(call) for call in queue.calls] == [100, 100, 50]
-    assert [ending.lease.fence for ending in queue.settled] == [str(number) for number in range(250)]
+        await asyncio.gather(*(settler.settle(ending) for ending in _endings(125)))
+    assert [len(call) for call in queue.calls] == [50, 50, 25]
+    assert [ending.lease.fence for ending in queue.settled] == [str(number) for number in range(125)]
 
 
 async def test_waits_through_an_outage(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -95,9 +95,12 @@ class Dispatcher:
         task_class = self._office.table.classes.get(lease.task_class)
         if lease.job is None or task_class is None or lease.tier not in task_class.route:
             return Report(outcome=Unsupported(detail="not a job for this tier"), evidence=Evidence(), called=False)
+        max_tokens = lease.job.max_tokens or task_class.max_tokens
+        if lease.seconds_left > self._office.table.tiers[lease.tier].timeout.total_seconds():
+            return await self._desk.ask(lease.tier, lease.job, max_tokens)
         try:
             async with asyncio.timeout(lease.seconds_left):
-                return await self._desk.ask(lease.tier, lease.job, lease.job.max_tokens or task_class.max_tokens)
+                return await self._desk.ask(lease.tier, lease.job, max_tokens)
         except TimeoutError:
             late = Transient(detail="the deadline passed during the call", may_be_billed=True)
             return Report(outcome=late, evidence=Evidence())

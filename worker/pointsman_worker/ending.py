@@ -1,6 +1,7 @@
 """How a job ends: its final record and its result line."""
 
 import hashlib
+import json
 import time
 from dataclasses import dataclass
 from functools import lru_cache
@@ -16,7 +17,6 @@ from pointsman_routes import (
     PathStep,
     Provider,
     Reason,
-    Result,
     Succeed,
     Tier,
     Usage,
@@ -28,6 +28,7 @@ from .report import Report
 
 _STATES = {"expired": JobState.EXPIRED, "cancelled": JobState.CANCELLED}
 _UNREADABLE = "unreadable"
+_encode = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,7 +37,8 @@ class Ending:
 
     state: JobState
     record: FinalRecord
-    result: Result
+    line: bytes
+    """The result line, a `Result` in JSON."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,7 +100,7 @@ def end(
     record = _final_record(office, lease, state, serving, path, spent, made, misrouted=_misrouted(lease, report))
     if isinstance(step, Fail):
         record = record.model_copy(update={"error_code": step.code})
-    return Ending(state=state, record=record, result=_result(lease, record, serving, step))
+    return Ending(state=state, record=record, line=_result_line(lease, record, serving, step))
 
 
 def _final_record(
@@ -166,29 +168,28 @@ def _fallback_reason(primary: str, left: tuple[PathStep, ...], serving: Serving 
     return next((Reason.named(step.reason) for step in left if step.tier == primary), None)
 
 
-def _result(lease: Lease, record: FinalRecord, serving: Serving | None, step: Succeed | Fail) -> Result:
-    """The result line's value, validated in one go: every job that ends comes through here."""
+def _result_line(lease: Lease, record: FinalRecord, serving: Serving | None, step: Succeed | Fail) -> bytes:
+    """A `Result` in JSON, written straight away: every job that ends comes through here."""
     usage = serving.report.evidence.usage if serving else None
-    return Result.model_validate(
-        {
-            "id": lease.job_id,
-            "custom_id": record.custom_id,
-            "response": _response(lease, serving, usage) if serving else None,
-            "error": {"code": step.code, "message": step.detail} if isinstance(step, Fail) else None,
-            "pointsman": {
-                "state": record.state,
-                "class": record.task_class,
-                "requested": {"tier": record.requested_tier, "model": record.requested_model},
-                "served": _served(serving) if serving else None,
-                "fallback_reason": record.fallback_reason,
-                "downgraded": record.downgraded,
-                "truncated": serving.truncated if serving else False,
-                "attempts": record.attempts,
-                "usage": {"input_tokens": usage.input_tokens, "output_tokens": usage.output_tokens} if usage else None,
-                "cost_usd": format_usd(record.cost_microusd) if record.cost_microusd is not None else None,
-            },
-        }
-    )
+    result = {
+        "id": lease.job_id,
+        "custom_id": record.custom_id,
+        "response": _response(lease, serving, usage) if serving else None,
+        "error": {"code": step.code, "message": step.detail} if isinstance(step, Fail) else None,
+        "pointsman": {
+            "state": record.state,
+            "class": record.task_class,
+            "requested": {"tier": record.requested_tier, "model": record.requested_model},
+            "served": _served(serving) if serving else None,
+            "fallback_reason": record.fallback_reason,
+            "downgraded": record.downgraded,
+            "truncated": serving.truncated if serving else False,
+            "attempts": record.attempts,
+            "usage": {"input_tokens": usage.input_tokens, "output_tokens": usage.output_tokens} if usage else None,
+            "cost_usd": format_usd(record.cost_microusd) if record.cost_microusd is not None else None,
+        },
+    }
+    return _encode(result).encode("utf-8", "replace")
 
 
 def _served(serving: Serving) -> dict[str, str | None]:

@@ -1,9 +1,8 @@
 """From a decision to what the settle script writes: pure functions."""
 
-from dataclasses import replace
-from typing import assert_never
+from typing import NamedTuple, assert_never
 
-from pointsman_queue import Lease, Settlement
+from pointsman_queue import Lease, Settlement, SettleStep
 from pointsman_routes import (
     AttemptFinished,
     Decision,
@@ -45,10 +44,17 @@ def settle_call(office: Office, lease: Lease, report: Report, decision: Decision
     if closing is not None:
         records += (_closed(office, lease, closing.reason),)
     used = charge.used if report.called else None
-    settlement = Settlement(
+    turn = _turn(office, lease, decision.step, why=report.outcome.kind, fields=fields, report=report)
+    return Settlement(
         lease=lease,
-        step="release",
-        records=records,
+        step=turn.step,
+        state=turn.state,
+        to=turn.to,
+        tiers=turn.tiers,
+        wait_ms=turn.wait_ms,
+        result=turn.result,
+        records=records + turn.records,
+        job_fields=turn.fields,
         called=report.called,
         used_in=used.input_tokens if used else None,
         used_out=used.output_tokens if used else None,
@@ -56,51 +62,65 @@ def settle_call(office: Office, lease: Lease, report: Report, decision: Decision
         throttle_ms=None if decision.throttle_s is None else round(decision.throttle_s * 1000),
         close_reason=closing.reason.value if closing else None,
         close_ms=None if closing is None or closing.seconds is None else round(closing.seconds * 1000),
-        job_fields=fields,
     )
-    return _with_step(office, settlement, decision.step, why=report.outcome.kind.value, report=report)
 
 
 def settle_handed(office: Office, lease: Lease, step: Step) -> Settlement:
     """The settlement of a job that was handed over without a call."""
-    settlement = Settlement(lease=lease, step="release", called=False)
-    return _with_step(office, settlement, step, why=lease.reason or "failed", report=None)
+    turn = _turn(office, lease, step, why=lease.reason or "failed", fields={}, report=None)
+    return Settlement(
+        lease=lease,
+        step=turn.step,
+        state=turn.state,
+        to=turn.to,
+        tiers=turn.tiers,
+        wait_ms=turn.wait_ms,
+        result=turn.result,
+        records=turn.records,
+        job_fields=turn.fields,
+        called=False,
+    )
 
 
-def _with_step(office: Office, base: Settlement, step: Step, *, why: str, report: Report | None) -> Settlement:
-    lease = base.lease
+class _Turn(NamedTuple):
+    """What a step makes of a settlement."""
+
+    step: SettleStep
+    fields: dict[str, str | int]
+    records: tuple[Record, ...] = ()
+    state: str | None = None
+    to: str | None = None
+    tiers: tuple[str, ...] = ()
+    wait_ms: int | None = None
+    result: bytes = b""
+
+
+def _turn(
+    office: Office, lease: Lease, step: Step, *, why: str, fields: dict[str, str | int], report: Report | None
+) -> _Turn:
     match step:
         case Succeed() | Fail():
-            ending = end(
-                office,
-                lease,
-                step,
-                why=why,
-                spent=int(base.job_fields.get("cost", lease.cost_microusd)),
-                made=lease.attempt - int(base.job_fields.get("skipped", lease.skipped)),
-                report=report,
-            )
-            result = ending.result.to_line().encode()
-            records = (*base.records, ending.record)
-            return replace(base, step="finish", state=ending.state.value, result=result, records=records)
+            spent = int(fields.get("cost", lease.cost_microusd))
+            made = lease.attempt - int(fields.get("skipped", lease.skipped))
+            ending = end(office, lease, step, why=why, spent=spent, made=made, report=report)
+            return _Turn("finish", fields, (ending.record,), state=ending.state.value, result=ending.line)
         case Move(tier=tier, reason=reason):
-            records = (*base.records, _moved(office, lease, tier, reason))
-            return replace(base, step="move", to=tier, records=records, job_fields=_left(base, reason))
+            left = _left(lease, fields, reason)
+            return _Turn("move", left, (_moved(office, lease, tier, reason),), to=tier)
         case Hold(tiers=tiers, reason=reason):
-            records = (*base.records, _held(office, lease, tiers, reason))
-            return replace(base, step="hold", tiers=tiers, records=records, job_fields=_left(base, reason))
+            left = _left(lease, fields, reason)
+            return _Turn("hold", left, (_held(office, lease, tiers, reason),), tiers=tiers)
         case Wait(seconds=seconds, reason=reason):
             # A throttled tier makes the whole queue wait, so the job keeps its place in it.
             if seconds <= 0 or reason is Reason.THROTTLED:
-                return base
-            return replace(base, step="delay", wait_ms=max(1, round(seconds * 1000)))
+                return _Turn("release", fields)
+            return _Turn("delay", fields, wait_ms=max(1, round(seconds * 1000)))
         case _ as never:
             assert_never(never)
 
 
-def _left(base: Settlement, reason: Reason) -> dict[str, str | int]:
-    lease = base.lease
-    return {**base.job_fields, "tries": 0, "path": path_with(lease.path, lease.tier, reason.value)}
+def _left(lease: Lease, fields: dict[str, str | int], reason: Reason) -> dict[str, str | int]:
+    return {**fields, "tries": 0, "path": path_with(lease.path, lease.tier, reason.value)}
 
 
 def _attempt(office: Office, lease: Lease, report: Report, decision: Decision, charge: Charge) -> AttemptFinished:

@@ -52,7 +52,7 @@ local now_us = string.format('%d%06d', time[1], time[2])
 local now_ms = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
 local format = string.format
 local flags, accepted = {}, 0
-local queued, spilling = {}, {}
+local queued, spilling, envelopes, spill_moments = {}, {}, {}, {}
 
 local function add(lists, key, score, id)
   local list = lists[key]
@@ -89,13 +89,22 @@ for i = first, last, 4 do
         'deadline', deadline, 'spill', '0', 'chars', characters, 'out', max_tokens, 'digest', digest,
         'accepted', now_us)
     else
-      local spill_at = format('%.0f', now_ms + spill_ms)
+      local spill_at = spill_moments[spill_ms]
+      if not spill_at then
+        spill_at = format('%.0f', now_ms + spill_ms)
+        spill_moments[spill_ms] = spill_at
+      end
       call('HSET', K.job .. id, 'state', 'queued', 'tier', tier, 'class', class, 'batch', batch,
         'deadline', deadline, 'spill', spill_ms, 'chars', characters, 'out', max_tokens, 'digest', digest,
         'accepted', now_us, 'spill_at', spill_at)
       add(spilling, K.spill .. tier, spill_at, id)
     end
-    call('SET', K.envelope .. id, ARGV[i + 2])
+    envelopes[#envelopes + 1] = K.envelope .. id
+    envelopes[#envelopes + 1] = ARGV[i + 2]
+    if #envelopes == 2 * GROUP then
+      call('MSET', unpack(envelopes))
+      envelopes = {}
+    end
     add(queued, K.queue .. tier, deadline, id)
     call('XADD', K.outbox, '*', 'at', now_us, 'record', ARGV[i + 3])
     tiers[tier] = true
@@ -103,6 +112,7 @@ for i = first, last, 4 do
   end
 end
 if accepted > 0 then
+  if #envelopes > 0 then call('MSET', unpack(envelopes)) end
   write(queued)
   write(spilling)
   call('HINCRBY', K.batch .. batch, 'total', accepted)
