@@ -2,6 +2,7 @@
 
 import tempfile
 import time
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from pointsman_producer import Producer
@@ -11,6 +12,7 @@ from pointsman_worker import HttpDesk, Report, build_client, codec_for
 from . import arq_baseline, rig
 from .measurement import Measurement
 
+_ROUNDS = 5
 _ANSWER = Report(
     outcome=Ok(answer=Answer(content="bug", finish_reason="stop")),
     evidence=Evidence(http_status=200, response_model="fast", usage=Usage(input_tokens=24, output_tokens=1)),
@@ -25,45 +27,64 @@ class NullDesk:
         return _ANSWER
 
 
-async def submission(url: str, *, count: int = 20_000, arq_count: int = 3_000) -> Measurement:
+async def submission(url: str, *, count: int = 20_000, arq_count: int = 2_000) -> Measurement:
     """Bulk submission against arq's `enqueue_job` awaited one by one."""
     prepared = rig.jobs(count)
-    async with arq_baseline.plain(url) as redis:
-        theirs = await arq_baseline.enqueue_rate(redis, arq_count)
-    async with rig.emptied(url) as redis:
-        producer = Producer(rig.job_queue(redis), rig.table())
-        start = time.perf_counter()
-        receipts = await producer.submit(prepared)
-        ours = len(receipts) / (time.perf_counter() - start)
-    return Measurement(
-        what="bulk submission, jobs/s; arq: enqueue_job one by one",
-        ours=f"{ours:,.0f}",
-        baseline=f"{theirs:,.0f}",
-        ratio=f"{ours / theirs:.1f}x",
-        target="20x",
-        reached=ours / theirs >= 20,
-    )
+
+    async def theirs() -> float:
+        async with arq_baseline.plain(url) as redis:
+            return await arq_baseline.enqueue_rate(redis, arq_count)
+
+    async def ours() -> float:
+        async with rig.emptied(url) as redis:
+            producer = Producer(rig.job_queue(redis), rig.table())
+            start = time.perf_counter()
+            receipts = await producer.submit(prepared)
+            return len(receipts) / (time.perf_counter() - start)
+
+    return await _compared("bulk submission, jobs/s; arq: enqueue_job one by one", ours, theirs, at_least=20)
 
 
 async def job_life(url: str, *, count: int = 20_000, arq_count: int = 4_000) -> Measurement:
     """Claim, attempt record, settle, final record; against arq's no-op."""
-    async with arq_baseline.plain(url) as redis:
-        theirs = await arq_baseline.run_rate(redis, arq_count, slots=100)
-    async with rig.emptied(url) as redis:
-        routes = rig.table()
-        await Producer(rig.job_queue(redis), routes).submit(rig.jobs(count))
-        running = rig.worker(redis, NullDesk(), routes, slots=200, burst=True)
-        start = time.perf_counter()
-        await running.async_run()
-        ours = count / (time.perf_counter() - start)
-        await running.stop_services()
+    prepared = rig.jobs(count)
+
+    async def theirs() -> float:
+        async with arq_baseline.plain(url) as redis:
+            return await arq_baseline.run_rate(redis, arq_count, slots=100)
+
+    async def ours() -> float:
+        async with rig.emptied(url) as redis:
+            routes = rig.table()
+            await Producer(rig.job_queue(redis), routes).submit(prepared)
+            running = rig.worker(redis, NullDesk(), routes, slots=200, burst=True)
+            start = time.perf_counter()
+            await running.async_run()
+            rate = count / (time.perf_counter() - start)
+            await running.stop_services()
+            return rate
+
+    what = "full life of a job, null provider, jobs/s; arq: no-op, 100 slots"
+    return await _compared(what, ours, theirs, at_least=3)
+
+
+async def _compared(
+    what: str, ours: Callable[[], Awaitable[float]], theirs: Callable[[], Awaitable[float]], *, at_least: float
+) -> Measurement:
+    """The round of the middle ratio: each side in turn, so that a machine of changing speed is fair to both."""
+    rounds = []
+    for _ in range(_ROUNDS):
+        other = await theirs()
+        mine = await ours()
+        rounds.append((mine / other, mine, other))
+    ratio, mine, other = sorted(rounds)[_ROUNDS // 2]
     return Measurement(
-        what="full life of a job, null provider, jobs/s; arq: no-op, 100 slots",
-        ours=f"{ours:,.0f}",
-        baseline=f"{theirs:,.0f}",
-        ratio=f"{ours / theirs:.1f}x",
-        target="3x",
-        reached=ours / theirs >= 3,
+        what=what,
+        ours=f"{mine:,.0f}",
+        baseline=f"{other:,.0f}",
+        ratio=f"{ratio:.1f}x ({min(rounds)[0]:.1f} to {max(rounds)[0]:.1f})",
+        target=f"{at_least:.0f}x",
+        reached=ratio >= at_least,
     )
 
 
