@@ -175,10 +175,12 @@ async def open_worker(
         settler = Settler(queue)
         office = Office(worker=worker_id, table=table, rates=rates)
         dispatcher = Dispatcher(office, HttpDesk(table, codecs, client), settler, line.switchboard)
+        dearest = max(rates.values(), key=lambda rate: rate.price.input + rate.price.output)
         plan = WorkerPlan(
             profiles={tier: TierProfile.of(table, tier, rates[tier]) for tier in tiers},
             slots=width,
             others=tuple(TierProfile.of(table, tier, rate) for tier, rate in rates.items() if tier not in tiers),
+            removed=lambda name: None if name in table.tiers else TierProfile.of_removed(table, name, dearest),
             grace=grace,
             burst=burst,
         )

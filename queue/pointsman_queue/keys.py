@@ -13,6 +13,7 @@
     pointsman:gate:<scope>      hash    switch, closings, breaker and bucket levels of a tier or provider
     pointsman:batch:<batch>     hash    counts by final state
     pointsman:done:<batch>      stream  ids of finished jobs, in the order they finished
+    pointsman:tiers             set     every tier a job was ever queued for, those no longer configured included
     pointsman:fence             string  the fence counter; only grows
     pointsman:outbox            stream  records on their way to the ledger
     pointsman:outbox:source     string  names this outbox in the ledger; a new Redis gets a new one
@@ -34,6 +35,7 @@ RESULT = "pointsman:result:"
 GATE = "pointsman:gate:"
 BATCH = "pointsman:batch:"
 DONE = "pointsman:done:"
+TIERS = "pointsman:tiers"
 FENCE = "pointsman:fence"
 OUTBOX = "pointsman:outbox"
 OUTBOX_SOURCE = "pointsman:outbox:source"

@@ -18,6 +18,7 @@ _NAMES = {
     "gate": keys.GATE,
     "batch": keys.BATCH,
     "done": keys.DONE,
+    "tiers": keys.TIERS,
     "fence": keys.FENCE,
     "outbox": keys.OUTBOX,
     "worker": keys.WORKER,

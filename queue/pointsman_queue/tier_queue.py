@@ -1,10 +1,10 @@
 """The worker's side of the queue: claim, renew, settle."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, cast
 
 from arq import ArqRedis
 
@@ -128,6 +128,8 @@ class TierProfile:
     price_out: float
     hops: dict[str, int]
     fragment: str
+    removed: bool = False
+    """The configuration no longer has it; jobs that were queued for it are handed over."""
 
     @classmethod
     def of(cls, table: RouteTable, tier_name: str, rate: Rate) -> "TierProfile":
@@ -151,6 +153,31 @@ class TierProfile:
             price_out=float(rate.price.output),
             hops={entry.name: entry.hop(tier_name) for entry in table.classes.values()},
             fragment=_compact(names)[1:-1],
+        )
+
+    @classmethod
+    def of_removed(cls, table: RouteTable, tier_name: str, dearest: Rate) -> "TierProfile":
+        """The profile of a tier that is no longer in the route table.
+
+        Args:
+            table: the route table.
+            tier_name: the tier.
+            dearest: what a call cut off there is charged by; its own price is not known any more.
+        """
+        provider = tier_name.partition("/")[0]
+        names = {"tier": tier_name, "provider": provider, "model": "unknown", "region": None}
+        none = _limits(Limits(), 1)
+        return cls(
+            tier=tier_name,
+            provider=provider,
+            limits=none,
+            account=none,
+            account_tiers=(tier_name,),
+            price_in=float(dearest.price.input),
+            price_out=float(dearest.price.output),
+            hops={},
+            fragment=_compact({**names, "policy_digest": table.policy_digest})[1:-1],
+            removed=True,
         )
 
 
@@ -196,6 +223,7 @@ class TierQueue:
             "price_out": profile.price_out,
             "hops": profile.hops,
             "fragment": profile.fragment,
+            "removed": profile.removed,
         }
         with redis_errors():
             now, wait_ms, leases, handed = await self._claim(args=[_compact(ask)])
@@ -238,6 +266,13 @@ class TierQueue:
         with redis_errors():
             replies = await self._settle(args=arguments)
         return [reply == b"ok" for reply in replies]
+
+    async def tiers_ever(self) -> frozenset[str]:
+        """Every tier a job was ever queued for, those no longer configured included."""
+        with redis_errors():
+            # redis-py types one method for its blocking and its asynchronous client.
+            found = await cast("Awaitable[set[bytes]]", self._redis.smembers(keys.TIERS))
+        return frozenset(name.decode() for name in found)
 
     async def retire(self) -> None:
         """Take the worker off the list of the living."""

@@ -9,7 +9,7 @@ import asyncio
 import json
 import time
 from collections import Counter
-from collections.abc import Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from signal import Signals
@@ -51,6 +51,8 @@ class WorkerPlan:
     """Calls it may have in flight at once, by tier."""
     others: tuple[TierProfile, ...] = ()
     """Tiers it only tidies."""
+    removed: Callable[[str], TierProfile | None] | None = None
+    """The profile of a tier that is no longer configured; None for one that is."""
     grace: timedelta = timedelta(seconds=30)
     """How long running calls may go on after a signal."""
     burst: bool = False
@@ -131,8 +133,7 @@ class TierWorker(Worker):
             for name, profile in self.plan.profiles.items():
                 await self._claim(profile, self.plan.slots[name] - self._busy[name])
             if time.monotonic() - self._swept > SWEEP_S:
-                for profile in self.plan.others:
-                    await self._claim(profile, 0)
+                await self._sweep()
                 self._swept = time.monotonic()
         except ServiceUnavailable as error:
             if self._outages == 0:
@@ -143,6 +144,15 @@ class TierWorker(Worker):
             if self._outages:
                 log.info("worker.redis_back")
             self._outages = 0
+
+    async def _sweep(self) -> None:
+        """Tidy the tiers nobody here serves; jobs of a tier that is gone from the configuration move on."""
+        profiles = list(self.plan.others)
+        if self.plan.removed is not None:
+            found = [self.plan.removed(name) for name in sorted(await self._queue.tiers_ever())]
+            profiles += [profile for profile in found if profile is not None]
+        for profile in profiles:
+            await self._claim(profile, 0)
 
     async def _claim(self, profile: TierProfile, limit: int) -> None:
         own = profile.tier in self.plan.profiles

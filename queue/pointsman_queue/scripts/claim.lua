@@ -10,6 +10,7 @@
 --            account_tiers  tiers that share the account's concurrency
 --            price_in, price_out  micro-USD a token
 --            hops         class -> position of the tier on its route
+--            removed      the tier is no longer configured: its jobs are only handed over
 --            fragment     JSON members every record of this tier carries
 -- Returns  {now us, wait ms, jobs, handed}
 --          wait ms  until it is worth asking again; -1 until woken
@@ -271,7 +272,7 @@ end
 local next_held = redis.call('ZRANGE', K.held, 0, 0, 'WITHSCORES')
 if next_held[2] then soonest(tonumber(next_held[2]) - now_ms) end
 
-local reason = shut(tier_gate) or shut(account_gate)
+local reason = ask.removed and 'off_route' or shut(tier_gate) or shut(account_gate)
 local limit = ask.limit
 if reason then
   for _, id in ipairs(redis.call('ZRANGEBYSCORE', ready, '-inf', '+inf', 'LIMIT', 0, room())) do

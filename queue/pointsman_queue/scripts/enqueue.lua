@@ -118,6 +118,9 @@ if accepted > 0 then
   call('HINCRBY', K.batch .. batch, 'total', accepted)
   call('PERSIST', K.batch .. batch)
   call('PERSIST', K.done .. batch)
-  for tier in pairs(tiers) do call('PUBLISH', K.wake .. tier, '1') end
+  for tier in pairs(tiers) do
+    call('SADD', K.tiers, tier)
+    call('PUBLISH', K.wake .. tier, '1')
+  end
 end
 return {'ok', table.concat(flags)}

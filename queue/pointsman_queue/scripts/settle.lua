@@ -184,6 +184,7 @@ end
 
 -- A job called off meanwhile goes to the front. It has waited for the tier since it came to it, calls included.
 local function to_queue(head, tier, job, spill_at)
+  redis.call('SADD', K.tiers, tier)
   write_fields(head.id, head, 'state', 'queued', 'tier', tier)
   redis.call('ZADD', K.queue .. tier, job[10] and 0 or job[6], head.id)
   if job[7] ~= '0' then
