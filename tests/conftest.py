@@ -13,12 +13,20 @@ from pathlib import Path
 
 import pytest
 import servers
+import structlog
 from arq import ArqRedis
 from redis import Redis
 
 from pointsman_queue import connect
 
 _REDIS = tuple(servers.redis_binaries()) or ("none",)
+
+
+@pytest.fixture(autouse=True)
+def _logs_as_they_were() -> Iterator[None]:
+    """A command run inside a test sends logs to a stream of that test; none of them outlives it."""
+    yield
+    structlog.reset_defaults()
 
 
 @pytest.fixture(scope="session", params=_REDIS)

@@ -43,7 +43,8 @@ def configure_logs(*, verbose: bool = False, stream: TextIO | None = None) -> No
         processors=[*processors, _keep_allowed, last],
         wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=structlog.PrintLoggerFactory(stream),
-        cache_logger_on_first_use=True,
+        # Loggers are not cached: what is configured last holds for those that were made before, too.
+        cache_logger_on_first_use=False,
     )
     logging.basicConfig(level=logging.WARNING, stream=stream, format="%(levelname)s %(name)s %(message)s")
     # arq tells its signals at INFO and at WARNING what this house logs itself.

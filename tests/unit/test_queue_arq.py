@@ -55,7 +55,6 @@ def test_envelope_is_arqs() -> None:
         "custom_id": "t-1",
         "class": "triage",
         "messages": [{"role": "user", "content": "Which way?"}],
-        "metadata": {},
     }
     written = encode_envelope(job, 1234)
     assert written == serialize_job(FUNCTION, (wire,), {}, None, 1234, serializer=to_json)
