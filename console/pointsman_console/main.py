@@ -53,7 +53,7 @@ def settings_of(
     """Routes every LLM job down the right track and signs the log."""
     given = {"config": config, "redis_url": redis, "ledger_url": ledger, "home": home}
     configure_logs(verbose=verbose)
-    context.obj = Settings(**{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
+    context.obj = Settings(**{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]  # options, by name
 
 
 def main() -> NoReturn:

@@ -36,7 +36,7 @@ class WakeUps:
             except MISSING:
                 await asyncio.sleep(0.5)
             finally:
-                await pubsub.aclose()  # type: ignore[no-untyped-call]
+                await pubsub.aclose()  # type: ignore[no-untyped-call]  # redis-py has no types here
 
     async def _follow(self, pubsub: PubSub) -> None:
         while True:

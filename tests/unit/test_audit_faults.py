@@ -2,7 +2,7 @@
 
 import sqlite3
 
-import asyncpg  # type: ignore[import-untyped]
+import asyncpg
 import pytest
 from sqlalchemy import exc
 
