@@ -15,11 +15,11 @@ from .backoff import Backoff
 from .intake import Intake
 from .job_encoder import JobEncoder
 
-CHUNK_JOBS = 500
+CHUNK_JOBS = 200
 CHUNK_BYTES = 4 * 1024 * 1024
 """A chunk is sent when it has this many jobs or bytes, whichever comes first: Redis does nothing else meanwhile."""
-CHUNKS_IN_FLIGHT = 3
-"""One that Redis works on, one on the wire, and one just acknowledged while the next is being encoded."""
+CHUNKS_IN_FLIGHT = 4
+"""Enough that Redis always has one to work on while others are on the wire, acknowledged or being encoded."""
 JOBS_A_TURN = 100
 """Encoded in one go, about a millisecond; then the event loop gets its turn."""
 
