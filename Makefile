@@ -5,6 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 PYTEST_ARGS ?=
+TESTS ?= tests/unit tests/contract tests/architecture
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 \
 	--generate-hashes --no-emit-index-url --no-header --no-annotate
 
@@ -30,10 +31,11 @@ demo: install ## Run everything on this machine: queues, workers, a stand-in ven
 up: install ## Start an embedded Redis, a worker per tier and the recorder
 	$(BIN)/pointsman up
 
-test: install ## Run the tests
-	$(BIN)/pytest $(PYTEST_ARGS)
+test: install ## Run the tests; TESTS=tests adds the acceptance layer, which takes as long again
+	$(BIN)/pytest $(PYTEST_ARGS) $(TESTS)
 
 check: PYTEST_ARGS = --cov
+check: TESTS = tests
 check: lint types imports test ## Run exactly what CI runs
 
 lint: install ## Check style and format
