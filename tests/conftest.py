@@ -15,9 +15,16 @@ import pytest
 import servers
 import structlog
 from arq import ArqRedis
+from hypothesis import HealthCheck, settings
 from redis import Redis
 
 from pointsman_queue import connect
+
+# Properties are about results: how long an example took depends on what else the machine does.
+settings.register_profile(
+    "any-speed", settings.default, deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True
+)
+settings.load_profile("any-speed")
 
 _REDIS = tuple(servers.redis_binaries()) or ("none",)
 

@@ -1,11 +1,15 @@
 """The database engine of a ledger: drivers, time limits, and SQLite's transactions."""
 
+import asyncio
+import sqlite3
+import time
 from datetime import timedelta
 from typing import Any
 
 import asyncpg
 from sqlalchemy import URL, Connection, event
 from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry
 
@@ -16,6 +20,8 @@ _BEGIN = "ledger_begin"
 _CONNECT_S = 10.0
 _STATEMENT_S = 60.0
 """A frozen PostgreSQL is noticed after this long."""
+_LOCKED = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+_LOCKED_PAUSE_S = 0.02
 
 
 def build_engine(address: LedgerAddress, *, busy_timeout: timedelta) -> AsyncEngine:
@@ -50,8 +56,28 @@ def for_writing(engine: AsyncEngine) -> AsyncEngine:
     return engine.execution_options(**{_BEGIN: "BEGIN IMMEDIATE"})
 
 
-async def keep_write_ahead_log(engine: AsyncEngine) -> None:
-    """Let a SQLite file be read while it is written; the file remembers it."""
+async def keep_write_ahead_log(engine: AsyncEngine, *, busy_timeout: timedelta) -> None:
+    """Let a SQLite file be read while it is written; the file remembers it.
+
+    Args:
+        engine: a SQLite engine.
+        busy_timeout: how long to wait for others. SQLite's own busy timeout does not cover this statement, which
+            is refused at once while anybody else has the file open.
+    """
+    until = time.monotonic() + busy_timeout.total_seconds()
+    while True:
+        try:
+            await _write_ahead(engine)
+        except OperationalError as error:
+            locked = getattr(error.orig, "sqlite_errorcode", None) in _LOCKED
+            if not locked or time.monotonic() >= until:
+                raise
+            await asyncio.sleep(_LOCKED_PAUSE_S)
+        else:
+            return
+
+
+async def _write_ahead(engine: AsyncEngine) -> None:
     async with engine.execution_options(**{_BEGIN: ""}).connect() as connection:
         # Not possible inside a transaction.
         await connection.exec_driver_sql("PRAGMA journal_mode = WAL")

@@ -127,8 +127,16 @@ def _row(entry: OutboxEntry) -> Row:
     row.update((name, _flag(body, name)) for name in _FLAGS)
     row["fallback"] = _fallback(kind, body)
     row["mismatch"] = row["mismatch"] or row["outcome"] == OutcomeKind.MISROUTED
-    row["body"] = _encode(body)
+    row["body"] = _canonical(body)
     return row
+
+
+def _canonical(body: dict[str, Any]) -> str:
+    try:
+        return _encode(body)
+    except ValueError:
+        # 1e999 is JSON and yet no number: it is read as infinite, which JSON cannot say.
+        raise _Unreadable("a number is too large") from None
 
 
 def _body(record: bytes) -> dict[str, Any]:

@@ -43,6 +43,7 @@ class Ledger:
         """
         self._address = LedgerAddress.parse(url)
         self._clock = clock
+        self._busy_timeout = busy_timeout
         with ledger_faults(self._address):
             self._engine = build_engine(self._address, busy_timeout=busy_timeout)
             self._writer = for_writing(self._engine)
@@ -88,7 +89,7 @@ class Ledger:
                 self._address.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
                 # It holds answers: nobody else's business, whatever the folder allows. Its log files inherit this.
                 self._address.path.touch(mode=0o600)
-                await keep_write_ahead_log(self._engine)
+                await keep_write_ahead_log(self._engine, busy_timeout=self._busy_timeout)
             async with self._writer.begin() as connection:
                 await connection.run_sync(upgrade, self.address)
 

@@ -1,7 +1,9 @@
 """A ledger is made, brought up to date, or refused in one line; on both databases."""
 
 import asyncio
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 
@@ -69,6 +71,26 @@ async def test_several_recorders_make_one_ledger(ledger_url: str) -> None:
         await ledger.check()
         assert await ledger.head() == 0
         await ledger.close()
+
+
+async def test_file_in_use_is_waited_for(tmp_path: Path) -> None:
+    """A file that somebody is just reading is made a ledger once they are done, or refused in one line."""
+    path = tmp_path / "ledger.db"
+    with closing(sqlite3.connect(path, isolation_level=None)) as reader:
+        reader.execute("CREATE TABLE somebody_elses (it)")
+        reader.execute("BEGIN")
+        reader.execute("SELECT * FROM somebody_elses").fetchall()
+        hasty = Ledger(f"sqlite:///{path}", busy_timeout=timedelta(milliseconds=50))
+        with pytest.raises(LedgerUnavailable, match="database is locked"):
+            await hasty.migrate()
+        await hasty.close()
+        patient = Ledger(f"sqlite:///{path}")
+        migrating = asyncio.create_task(patient.migrate())
+        assert not (await asyncio.wait([migrating], timeout=0.2))[0]
+        reader.execute("COMMIT")
+        await migrating
+    assert await patient.head() == 0
+    await patient.close()
 
 
 async def test_migrations_make_the_declared_tables(ledger_url: str) -> None:

@@ -105,6 +105,7 @@ def changed(**values: Any) -> dict[str, Any]:
         (b"\x80\x04\x95\x00\x00", "not JSON"),
         (b'{"kind":"\xff"}', "not JSON"),
         (b'{"kind":"final","cost_microusd":NaN}', "not JSON"),
+        (final("j1").model_dump_json().replace("{", '{"more":1e999,', 1).encode(), "a number is too large"),
         (b"[" * 100_000, "not JSON"),
         (b'"' + b"x" * LONGEST_RECORD + b'"', "too long"),
         (b"null", "not an object"),

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any, Protocol
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from provider_samples import KEY, NOW, anthropic, ask, compatible, completion, message, openai, raw, tier
 
@@ -21,7 +21,6 @@ class Reader(Protocol):
     def read(self, tier: Tier, raw: RawReply) -> Reply: ...
 
 
-AT_ANY_SPEED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 EVERY_KIND = pytest.mark.parametrize("make", [openai, compatible, anthropic])
 
 WORDS = st.sampled_from(
@@ -74,7 +73,6 @@ def texts_of(reply: Reply) -> str:
 
 
 @EVERY_KIND
-@AT_ANY_SPEED
 @given(status=STATUSES, headers=HEADERS, body=BODIES)
 def test_reading_never_raises_and_never_invents(
     make: Callable[[], Reader], status: int, headers: dict[str, str], body: bytes
@@ -94,7 +92,6 @@ def test_reading_never_raises_and_never_invents(
 
 
 @EVERY_KIND
-@AT_ANY_SPEED
 @given(status=STATUSES, where=st.sampled_from(["message", "type", "code", "model", "stop", "header"]), noise=st.text())
 def test_the_key_is_in_no_record(make: Callable[[], Reader], status: int, where: str, noise: str) -> None:
     """Wherever a vendor echoes the key, it does not reach the outcome or the evidence."""
@@ -149,7 +146,6 @@ def test_a_wait_is_read_or_unknown(headers: dict[str, str], seconds: float | Non
     assert retry_after_s(headers, NOW) == seconds
 
 
-@AT_ANY_SPEED
 @given(text=st.text())
 def test_no_wait_is_negative(text: str) -> None:
     """Whatever the header says, the wait is a number from zero up, or unknown."""
