@@ -61,8 +61,8 @@ async def keep_write_ahead_log(engine: AsyncEngine, *, busy_timeout: timedelta) 
 
     Args:
         engine: a SQLite engine.
-        busy_timeout: how long to wait for others. SQLite's own busy timeout does not cover this statement, which
-            is refused at once while anybody else has the file open.
+        busy_timeout: how long to wait for others. SQLite's own busy timeout does not cover this statement:
+            it is refused at once while anybody else is writing.
     """
     until = time.monotonic() + busy_timeout.total_seconds()
     while True:

@@ -73,13 +73,11 @@ async def test_several_recorders_make_one_ledger(ledger_url: str) -> None:
         await ledger.close()
 
 
-async def test_file_in_use_is_waited_for(tmp_path: Path) -> None:
-    """A file that somebody is just reading is made a ledger once they are done, or refused in one line."""
+async def test_file_being_written_is_waited_for(tmp_path: Path) -> None:
+    """A file that somebody is just writing is made a ledger once they are done, or refused in one line."""
     path = tmp_path / "ledger.db"
-    with closing(sqlite3.connect(path, isolation_level=None)) as reader:
-        reader.execute("CREATE TABLE somebody_elses (it)")
-        reader.execute("BEGIN")
-        reader.execute("SELECT * FROM somebody_elses").fetchall()
+    with closing(sqlite3.connect(path, isolation_level=None)) as writer:
+        writer.execute("BEGIN IMMEDIATE")
         hasty = Ledger(f"sqlite:///{path}", busy_timeout=timedelta(milliseconds=50))
         with pytest.raises(LedgerUnavailable, match="database is locked"):
             await hasty.migrate()
@@ -87,7 +85,7 @@ async def test_file_in_use_is_waited_for(tmp_path: Path) -> None:
         patient = Ledger(f"sqlite:///{path}")
         migrating = asyncio.create_task(patient.migrate())
         assert not (await asyncio.wait([migrating], timeout=0.2))[0]
-        reader.execute("COMMIT")
+        writer.execute("COMMIT")
         await migrating
     assert await patient.head() == 0
     await patient.close()
