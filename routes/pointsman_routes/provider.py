@@ -36,6 +36,7 @@ class KeySource(Wire):
     @classmethod
     def _is_reference(cls, data: object) -> object:
         if not isinstance(data, dict | KeySource):
+            # A ValueError, not the TypeError that TRY004 wants: pydantic reports only the first.
             raise ValueError('a key never stands in this file; write { env = "NAME" } or { file = "path" }')  # noqa: TRY004
         return data
 

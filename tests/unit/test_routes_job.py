@@ -20,7 +20,7 @@ def test_frozen() -> None:
     """A job does not change; a change is a new job."""
     job = _job()
     with pytest.raises(ValidationError, match="frozen"):
-        job.custom_id = "t-2"  # type: ignore[misc]
+        job.custom_id = "t-2"  # type: ignore[misc]  # what is tested is that it fails
     assert job.model_copy(update={"custom_id": "t-2"}).messages == job.messages
 
 

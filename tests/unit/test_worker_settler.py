@@ -62,7 +62,7 @@ async def test_one_that_cannot_be_written_harms_no_other() -> None:
     first, second, third = _endings(3)
 
     class Choosy(QueueThatKeeps):
-        async def settle(self, settlements: list[Settlement]) -> list[bool]:  # type: ignore[override]
+        async def settle(self, settlements: list[Settlement]) -> list[bool]:  # type: ignore[override]  # a narrower double
             if second in settlements:
                 raise ValueError("not to be written")
             return await super().settle(settlements)

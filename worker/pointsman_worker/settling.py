@@ -1,5 +1,6 @@
 """From a decision to what the settle script writes: pure functions."""
 
+from dataclasses import replace
 from typing import NamedTuple, assert_never
 
 from pointsman_queue import Lease, Settlement, SettleStep
@@ -45,16 +46,9 @@ def settle_call(office: Office, lease: Lease, report: Report, decision: Decision
         records += (_closed(office, lease, closing.reason),)
     used = charge.used if report.called else None
     turn = _turn(office, lease, decision.step, why=report.outcome.kind, fields=fields, report=report)
-    return Settlement(
-        lease=lease,
-        step=turn.step,
-        state=turn.state,
-        to=turn.to,
-        tiers=turn.tiers,
-        wait_ms=turn.wait_ms,
-        result=turn.result,
+    return replace(
+        _settlement(lease, turn),
         records=records + turn.records,
-        job_fields=turn.fields,
         called=report.called,
         used_in=used.input_tokens if used else None,
         used_out=used.output_tokens if used else None,
@@ -68,18 +62,7 @@ def settle_call(office: Office, lease: Lease, report: Report, decision: Decision
 def settle_handed(office: Office, lease: Lease, step: Step) -> Settlement:
     """The settlement of a job that was handed over without a call."""
     turn = _turn(office, lease, step, why=lease.reason or "failed", fields={}, report=None)
-    return Settlement(
-        lease=lease,
-        step=turn.step,
-        state=turn.state,
-        to=turn.to,
-        tiers=turn.tiers,
-        wait_ms=turn.wait_ms,
-        result=turn.result,
-        records=turn.records,
-        job_fields=turn.fields,
-        called=False,
-    )
+    return _settlement(lease, turn)
 
 
 class _Turn(NamedTuple):
@@ -93,6 +76,22 @@ class _Turn(NamedTuple):
     tiers: tuple[str, ...] = ()
     wait_ms: int | None = None
     result: bytes = b""
+
+
+def _settlement(lease: Lease, turn: _Turn) -> Settlement:
+    """A settlement without a call."""
+    return Settlement(
+        lease=lease,
+        step=turn.step,
+        state=turn.state,
+        to=turn.to,
+        tiers=turn.tiers,
+        wait_ms=turn.wait_ms,
+        result=turn.result,
+        records=turn.records,
+        job_fields=turn.fields,
+        called=False,
+    )
 
 
 def _turn(
