@@ -3,12 +3,15 @@
 from .connection import MISSING, client, connect, place, redis_errors, redis_settings
 from .envelope import FUNCTION, decode_envelope, encode_envelope, from_json, to_json
 from .job_queue import Admission, BatchProgress, JobQueue, NewJob
+from .lease import Claim, Lease
 from .outbox import START, Outbox, OutboxEntry
 from .overview import JobView, Observer, Overview, TierLoad
 from .scripts import script_text
 from .settings import Settings
+from .settlement import Heard, Settlement, SettleStep
 from .switchboard import BreakerState, Gate, Switchboard
-from .tier_queue import HEARTBEAT_S, LEASE_S, Claim, Lease, Settlement, SettleStep, TierProfile, TierQueue
+from .tier_profile import TierProfile
+from .tier_queue import HEARTBEAT_S, LEASE_S, TierQueue
 from .wake import WakeUps
 
 __all__ = [
@@ -22,6 +25,7 @@ __all__ = [
     "BreakerState",
     "Claim",
     "Gate",
+    "Heard",
     "JobQueue",
     "JobView",
     "Lease",

@@ -10,7 +10,8 @@
     pointsman:held:<tier>       zset    held jobs this tier could take; score = deadline, ms
     pointsman:job:<job>         hash    where the job stands; outlives the job by the result retention
     pointsman:result:<job>      string  the result line; expires after the result retention
-    pointsman:gate:<scope>      hash    switch, closings, breaker and bucket levels of a tier or provider
+    pointsman:gate:<scope>      hash    switch, closings, breaker, limits: chapters/gates.lua
+    pointsman:window:<scope>    hash    calls and tokens of the last minute, by half seconds; expires
     pointsman:batch:<batch>     hash    counts by final state
     pointsman:done:<batch>      stream  ids of finished jobs, in the order they finished
     pointsman:tiers             set     every tier a job was ever queued for, those no longer configured included
@@ -33,6 +34,7 @@ HELD_FOR = "pointsman:held:"
 JOB = "pointsman:job:"
 RESULT = "pointsman:result:"
 GATE = "pointsman:gate:"
+WINDOW = "pointsman:window:"
 BATCH = "pointsman:batch:"
 DONE = "pointsman:done:"
 TIERS = "pointsman:tiers"

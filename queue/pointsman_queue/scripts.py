@@ -16,6 +16,7 @@ _NAMES = {
     "job": keys.JOB,
     "result": keys.RESULT,
     "gate": keys.GATE,
+    "window": keys.WINDOW,
     "batch": keys.BATCH,
     "done": keys.DONE,
     "tiers": keys.TIERS,
@@ -26,13 +27,22 @@ _NAMES = {
 }
 
 
+_CHAPTERS = {
+    "claim": ("gates", "limits", "admission"),
+    "settle": ("gates", "limits", "learning"),
+}
+"""What a script reads before its own text: what it shares with another, or what is a subject of its own."""
+
+
 @cache
 def script_text(verb: str) -> str:
-    """A script's text, with the key names as the table `K` on a line before it.
+    """A script's text, with the key names as the table `K` on a line before it, then its chapters.
 
     Args:
         verb: the file's name without its ending: enqueue, claim, renew, settle or switch.
     """
     names = ", ".join(f"{name} = '{key}'" for name, key in _NAMES.items())
-    body = files(__package__).joinpath("scripts", f"{verb}.lua").read_text(encoding="utf-8")
-    return f"local K = {{{names}}}\n{body}"
+    folder = files(__package__).joinpath("scripts")
+    parts = [folder.joinpath("chapters", f"{chapter}.lua") for chapter in _CHAPTERS.get(verb, ())]
+    texts = [part.read_text(encoding="utf-8") for part in (*parts, folder.joinpath(f"{verb}.lua"))]
+    return f"local K = {{{names}}}\n" + "\n".join(texts)

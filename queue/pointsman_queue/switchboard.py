@@ -88,16 +88,21 @@ class Switchboard:
             case _:
                 return None
 
-    async def gates(self, scopes: Sequence[str]) -> dict[str, Gate]:
-        """The gates of some tiers and providers now, in one round trip."""
+    async def gates(self, scopes: Sequence[str], *, now_ms: float | None = None) -> dict[str, Gate]:
+        """The gates of some tiers and providers, in one round trip.
+
+        Args:
+            scopes: names of tiers and providers.
+            now_ms: the moment they are seen at; the server's when absent.
+        """
         with redis_errors():
             async with self._redis.pipeline(transaction=False) as pipe:
                 pipe.time()
                 for scope in scopes:
                     pipe.hgetall(keys.GATE + scope)
                 (seconds, micros), *found = await pipe.execute()
-        now_ms = seconds * 1000 + micros / 1000
-        return {scope: _gate(scope, fields, now_ms) for scope, fields in zip(scopes, found, strict=True)}
+        moment = seconds * 1000 + micros / 1000 if now_ms is None else now_ms
+        return {scope: _gate(scope, fields, moment) for scope, fields in zip(scopes, found, strict=True)}
 
     async def open_tiers(self, table: RouteTable, tiers: Sequence[str]) -> frozenset[str]:
         """Those of the tiers that are open, their providers too."""

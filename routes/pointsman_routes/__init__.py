@@ -1,6 +1,6 @@
 """The contract of the house: job, task class, tier, route table, outcome, `decide()`. Pure: no I/O."""
 
-from .answer import Answer, Evidence, Usage
+from .answer import Allowance, Answer, Evidence, LimitName, Usage
 from .check import check_surroundings
 from .cost import Rate
 from .decision import (
@@ -48,7 +48,7 @@ from .outcome import (
     Unknown,
     Unsupported,
 )
-from .provider import KeySource, Provider, ProviderKind
+from .provider import CountedTokens, KeySource, LearnLimits, Provider, ProviderKind
 from .record import (
     AcceptedRecord,
     AttemptFinished,
@@ -72,11 +72,13 @@ from .wire import Wire
 __all__ = [
     "MAX_RECOVERIES",
     "AcceptedRecord",
+    "Allowance",
     "Answer",
     "AttemptFinished",
     "AttemptStarted",
     "Closing",
     "ConfigError",
+    "CountedTokens",
     "Decision",
     "Duration",
     "Empty",
@@ -94,6 +96,8 @@ __all__ = [
     "JobState",
     "KeyMissing",
     "KeySource",
+    "LearnLimits",
+    "LimitName",
     "Limits",
     "Message",
     "Misrouted",

@@ -1,6 +1,10 @@
 """What a vendor gave back: the answer itself, and the evidence around it."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from typing import Literal
+
+LimitName = Literal["rpm", "tpm", "itpm", "otpm", "rpd"]
+"""A vendor's limit, by the name it has in the configuration of a tier."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +29,20 @@ class Usage:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Allowance:
+    """What a vendor says is left of one limit. None is unknown, never zero."""
+
+    name: LimitName
+    limit: int | None
+    """Requests or tokens per minute; for `rpd` requests per day."""
+    remaining: int | None
+    """Never more than the limit."""
+    reset_s: float | None
+    """Seconds from the moment of the answer until the limit is full again, as the vendor says. None when it
+    names no moment, or one that has passed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
     """The facts of one call, whatever its outcome. None is unknown, never zero."""
 
@@ -35,5 +53,5 @@ class Evidence:
     finish_reason: str | None = None
     """In the vendor's own spelling."""
     usage: Usage | None = None
-    limits_seen: dict[str, str] = field(default_factory=dict)
-    """The vendor's rate-limit headers, as sent."""
+    allowances: tuple[Allowance, ...] = ()
+    """What the vendor's headers say is left of its limits, at most one for each."""

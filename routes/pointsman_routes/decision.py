@@ -27,6 +27,8 @@ TRIES_PER_TIER = 2
 """Failures at one tier in a row before the job moves on."""
 MAX_RECOVERIES = 3
 """Lost leases before a job counts as poison."""
+REFUSALS_IN_A_ROW = 4
+"""Refusals for now of one job, after which others go first."""
 BACKOFF_FIRST_S = 1.0
 BACKOFF_MOST_S = 60.0
 
@@ -48,6 +50,8 @@ class Standing:
     """Failures at this tier in a row before this attempt."""
     recoveries: int = 0
     """Lost leases before this one."""
+    refusals: int = 0
+    """Calls in a row that this tier's vendor refused for now, before this attempt."""
     seconds_left: float = float("inf")
     """Until the deadline."""
     jitter: float = 0.5
@@ -84,6 +88,8 @@ class Wait:
 
     seconds: float
     reason: Reason
+    aside: bool = False
+    """Whether others may go first meanwhile, though the tier itself is what waits."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -169,8 +175,7 @@ def relocate(standing: Standing, reason: Reason) -> Step:
     Tiers after the current one come first, then those before it: a primary that has recovered takes jobs back.
     """
     route = standing.task_class.route
-    here = standing.task_class.hop(standing.tier)
-    candidates = [tier for tier in route[here + 1 :] + route[:here] if tier not in standing.barred]
+    candidates = [tier for tier in standing.task_class.after(standing.tier) if tier not in standing.barred]
     for tier in candidates:
         if tier in standing.open_tiers:
             return Move(tier=tier, reason=reason)
@@ -205,11 +210,15 @@ def _empty(standing: Standing) -> Decision:
 
 def _throttled(standing: Standing, wait: float | None) -> Decision:
     asked = wait if wait is not None else 0.0
-    step: Step = Wait(seconds=asked, reason=Reason.THROTTLED)
-    if asked > min(standing.task_class.spill_after.total_seconds(), standing.seconds_left):
-        step = relocate(standing, Reason.RATE_LIMITED)
-        if not isinstance(step, Move):
-            step = Wait(seconds=asked, reason=Reason.THROTTLED)
+    stay = Wait(seconds=asked, reason=Reason.THROTTLED)
+    if standing.refusals + 1 >= REFUSALS_IN_A_ROW:
+        # It may be larger than the vendor ever lets through: it must not keep all others waiting behind it.
+        pause = min(BACKOFF_MOST_S, BACKOFF_FIRST_S * 2.0**standing.refusals)
+        stay = Wait(seconds=max(asked, pause), reason=Reason.THROTTLED, aside=True)
+    step: Step = stay
+    if stay.seconds > min(standing.task_class.spill_after.total_seconds(), standing.seconds_left):
+        moved = relocate(standing, Reason.RATE_LIMITED)
+        step = moved if isinstance(moved, Move) else stay
     return Decision(step=step, throttle_s=asked)
 
 
@@ -275,6 +284,7 @@ def _without(standing: Standing, *, bar: bool) -> Standing:
         failures=standing.failures,
         tries_here=standing.tries_here,
         recoveries=standing.recoveries,
+        refusals=standing.refusals,
         seconds_left=standing.seconds_left,
         jitter=standing.jitter,
     )

@@ -6,7 +6,7 @@ status code. Match exhaustively, ending in `assert_never`.
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from .answer import Answer
 
@@ -81,6 +81,8 @@ class Throttled:
     detail: str
     retry_after_s: float | None
     """Seconds the vendor asked to wait; None when it named none."""
+    limit: Literal["requests", "tokens"] | None = None
+    """Which of the vendor's limits refused, where it says so."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,6 +2,7 @@
 
 from enum import StrEnum
 from typing import Annotated
+from zoneinfo import ZoneInfo
 
 from pydantic import AnyHttpUrl, ConfigDict, Field, StringConstraints, field_validator, model_validator
 
@@ -20,6 +21,24 @@ class ProviderKind(StrEnum):
     """Anything else that speaks chat completions; needs a `base_url`."""
     ANTHROPIC = "anthropic"
     """Anthropic's messages."""
+
+
+class LearnLimits(StrEnum):
+    """Which way the vendor's own figures may correct the configured limits."""
+
+    BOTH = "both"
+    """Up and down: what the vendor says is what holds."""
+    DOWN = "down"
+    """Down only: what is configured is never exceeded."""
+
+
+class CountedTokens(StrEnum):
+    """What the vendor counts of an answer against a limit of tokens."""
+
+    USED = "used"
+    """The tokens it has, in the end."""
+    MAX_TOKENS = "max_tokens"
+    """The tokens it might have had, from the start."""
 
 
 class KeySource(Wire):
@@ -65,6 +84,12 @@ class Provider(Wire):
     """How long the vendor keeps it; 0 is not at all, absent is unknown."""
     limits: Limits = Limits()
     """Shared by all tiers of the account."""
+    learn_limits: LearnLimits = LearnLimits.BOTH
+    """Whether the vendor's headers may raise limits above what is configured, or only lower them."""
+    counted_tokens: CountedTokens | None = None
+    """What the vendor counts of an answer; the kind's habit when absent."""
+    timezone: str = "UTC"
+    """Where the vendor's midnight is, which ends its day: an IANA name."""
     tiers: dict[Name, Tier] = Field(min_length=1)
     """One table per model: `[providers.NAME.tiers.TIER]`."""
 
@@ -87,6 +112,25 @@ class Provider(Wire):
             if url.username or url.password or url.query or url.fragment:
                 raise ValueError("a base_url carries no user, password, query or fragment; name the key in `api_key`")
         return value.rstrip("/") if value is not None else None
+
+    @field_validator("timezone")
+    @classmethod
+    def _is_zone(cls, value: str) -> str:
+        try:
+            ZoneInfo(value)
+        except (KeyError, ValueError, OSError):  # an unknown name is a KeyError, one with a path in it a ValueError
+            raise ValueError('not a time zone; write an IANA name, such as "UTC" or "America/Los_Angeles"') from None
+        return value
+
+    @property
+    def counts(self) -> CountedTokens:
+        """What the vendor counts of an answer.
+
+        OpenAI's rate limits guide: max_tokens, if that is more than its own estimate. Anthropic's reference: the
+        tokens produced. A compatible server is taken to count what is used.
+        """
+        habit = CountedTokens.MAX_TOKENS if self.kind is ProviderKind.OPENAI else CountedTokens.USED
+        return self.counted_tokens or habit
 
     @model_validator(mode="after")
     def _needs(self) -> "Provider":

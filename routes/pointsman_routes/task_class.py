@@ -77,3 +77,8 @@ class TaskClass(Wire):
     def hop(self, tier: str) -> int:
         """Position of a tier on the route: 0 is the primary; a tier no longer on it comes after the last."""
         return self.route.index(tier) if tier in self.route else len(self.route)
+
+    def after(self, tier: str) -> tuple[str, ...]:
+        """Where a job goes from a tier, in order: those after it on the route, then those before it."""
+        here = self.hop(tier)
+        return self.route[here + 1 :] + self.route[:here]

@@ -107,7 +107,7 @@ async def test_a_job_is_answered(client: httpx.AsyncBaseTransport, llmock_url: s
     assert reply.evidence.response_model == MODELS[kind]
     assert reply.evidence.usage is not None
     assert reply.evidence.usage.input_tokens > 0
-    assert any("remaining" in name for name in reply.evidence.limits_seen)
+    assert {allowance.name for allowance in reply.evidence.allowances} == {"rpm", "tpm"}
 
 
 @EVERY_KIND

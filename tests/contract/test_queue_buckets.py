@@ -10,6 +10,8 @@ from simulated_clock import START_MS
 from pointsman_queue import Lease, Settlement, TierProfile
 
 DAY_MS = 86_400_000
+ONE_AT_420 = 143
+"""Milliseconds for one request at 420 a minute, which is what a refusal makes of 600."""
 
 
 def _profile(**limits: int) -> TierProfile:
@@ -117,14 +119,14 @@ async def test_unknown_usage_stays_charged(redis: ArqRedis) -> None:
 async def test_requests_of_a_day(redis: ArqRedis) -> None:
     """A daily limit lets no more through until the next UTC day, and says when that is."""
     line, profile = await Line.of(redis), _profile(rpd=2)
-    await line.enqueue(*(new_job(f"{number}", deadline_ms=2 * DAY_MS) for number in range(5)))
+    await line.enqueue(*(new_job(f"{number}", deadline_ms=2 * DAY_MS, spill_ms=0) for number in range(5)))
     claim = await line.claim(1, profile=profile)
     await line.settle(*(settlement(lease, "finish") for lease in claim.leases))
     claim = await line.claim(profile=profile)
     assert len(claim.leases) == 1
     await line.settle(*(settlement(lease, "finish") for lease in claim.leases))
     claim = await line.claim(profile=profile)
-    assert (claim.leases, claim.wait_ms) == ((), min(300_000, DAY_MS - START_MS % DAY_MS))
+    assert (claim.leases, claim.wait_ms) == ((), DAY_MS - START_MS % DAY_MS)
     await line.clock.advance(DAY_MS - START_MS % DAY_MS)
     assert len((await line.claim(profile=profile)).leases) == 2
 
@@ -169,46 +171,52 @@ async def test_estimate_learns(redis: ArqRedis) -> None:
 
 
 async def test_vendors_wait(redis: ArqRedis) -> None:
-    """A wait the vendor names closes the tier for every worker until then; a shorter one changes nothing."""
-    line, profile = await Line.of(redis), _profile()
-    await line.enqueue(*(new_job(f"{number}") for number in range(3)))
+    """A wait the vendor names closes the tier for every worker until then, a shorter one changes nothing, and when it
+    is over the calls come one after the other.
+    """
+    line, profile = await Line.of(redis), _profile(rpm=600)
+    await line.enqueue(*(new_job(f"{number}") for number in range(9)))
     leases = (await line.claim(3, profile=profile)).leases
     await line.settle(settlement(leases[0], "release", throttle_ms=5000))
     await line.settle(settlement(leases[1], "release", throttle_ms=2000))
     claim = await line.claim(profile=profile, worker="w-2")
-    assert (claim.leases, claim.wait_ms) == ((), 5000)
+    assert (claim.leases, claim.wait_ms) == ((), 5000 + ONE_AT_420)
     await line.clock.advance(5000)
-    assert len((await line.claim(profile=profile)).leases) == 2
+    assert (await line.claim(profile=profile)).leases == ()
+    await line.clock.advance(ONE_AT_420)
+    assert len((await line.claim(profile=profile)).leases) == 1
 
 
 async def test_wait_without_a_time(redis: ArqRedis) -> None:
     """Without a time the wait doubles with each refusal in a row, up to a minute; an answer begins anew."""
-    line, profile = await Line.of(redis), _profile()
-    await line.enqueue(new_job("a", deadline_ms=DAY_MS))
-    waits = []
-    for _ in range(8):
+    line, profile = await Line.of(redis), _profile(rpm=6000)
+    await line.enqueue(new_job("a", deadline_ms=DAY_MS, spill_ms=0))
+
+    async def refused() -> float:
         (lease,) = (await line.claim(profile=profile)).leases
         await line.settle(settlement(lease, "release", throttle_ms=0))
-        waits.append((await line.claim(profile=profile)).wait_ms)
-        await line.clock.advance(waits[-1] or 0)
-    assert waits == [1000, 2000, 4000, 8000, 16_000, 32_000, 60_000, 60_000]
+        closed_for = (await line.switchboard.gates([MAIN], now_ms=line.clock.now_ms))[MAIN].throttled_for_s
+        await line.clock.advance((await line.claim(profile=profile)).wait_ms or 0)
+        return closed_for
+
+    assert [await refused() for _ in range(8)] == [1, 2, 4, 8, 16, 32, 60, 60]
     (lease,) = (await line.claim(profile=profile)).leases
     await line.settle(settlement(lease, "release", healthy=True))
-    (lease,) = (await line.claim(profile=profile)).leases
-    await line.settle(settlement(lease, "release", throttle_ms=0))
-    assert (await line.claim(profile=profile)).wait_ms == 1000
+    await line.clock.advance(10_000)
+    assert await refused() == 1
 
 
 async def test_burst_of_refusals_counts_once(redis: ArqRedis) -> None:
     """Calls in flight that are refused together are one refusal: the wait does not double with each."""
-    line, profile = await Line.of(redis), _profile()
+    line, profile = await Line.of(redis), _profile(rpm=1200)
     await line.enqueue(*(new_job(f"{number}") for number in range(20)))
     leases = (await line.claim(20, profile=profile)).leases
+    assert len(leases) == 20
     await line.settle(*(settlement(lease, "release", throttle_ms=0) for lease in leases[:10]))
     await line.clock.advance(10)
     await line.settle(*(settlement(lease, "release", throttle_ms=0) for lease in leases[10:]))
-    assert (await line.claim(profile=profile)).wait_ms == 990
-    assert (await line.switchboard.gates([MAIN]))[MAIN].throttles == 20
+    gate = (await line.switchboard.gates([MAIN], now_ms=line.clock.now_ms))[MAIN]
+    assert (gate.throttled_for_s, gate.throttles) == (0.99, 20)
 
 
 @pytest.mark.parametrize(("rpm", "account_rpm", "tpm"), [(6, 6, 600), (30, 20, 6000), (90, 1000, 1200)])

@@ -2,7 +2,7 @@
 
 import pytest
 from arq import ArqRedis
-from queue_cases import BACKUP, MAIN, Line, make_table, new_job, settlement
+from queue_cases import BACKUP, MAIN, Line, make_profile, make_table, new_job, settlement
 from redis.exceptions import OutOfMemoryError
 
 from pointsman_queue import LEASE_S
@@ -48,7 +48,7 @@ async def test_many_settle_together(redis: ArqRedis) -> None:
     """Settlements of one call pass together, also after a stale one, which writes nothing."""
     line = await Line.of(redis)
     await line.enqueue(*(new_job(f"{number}") for number in range(20)))
-    leases = (await line.claim(20)).leases
+    leases = (await line.claim(20, profile=make_profile(table=make_table(main={"concurrency": 99})))).leases
     await line.settle(settlement(leases[0], "finish"))
     await _fill(redis)
     written = await line.settle(*(settlement(lease, "finish") for lease in leases))

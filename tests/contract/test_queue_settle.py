@@ -193,7 +193,7 @@ async def test_many_at_once(redis: ArqRedis) -> None:
     """Settlements of one call stand each for themselves: the stale one is refused, the others are written."""
     line = await Line.of(redis)
     await line.enqueue(*(new_job(f"{number}") for number in range(60)))
-    leases = (await line.claim(60)).leases
+    leases = (await line.claim(60, profile=make_profile(table=make_table(main={"concurrency": 99})))).leases
     await line.settle(settlement(leases[7], "release"))
     written = await line.settle(*(settlement(lease, "finish") for lease in leases))
     assert [number for number, done in enumerate(written) if not done] == [7]

@@ -120,7 +120,7 @@ async def test_gates(redis: ArqRedis) -> None:
 async def test_cancel_queued(redis: ArqRedis) -> None:
     """A queued job that is called off goes to the front and is handed over next, whatever the limits."""
     line, full = await Line.of(redis), make_profile(table=make_table(main={"rpm": 1}))
-    await line.enqueue(*(new_job(f"{number}") for number in range(30)))
+    await line.enqueue(*(new_job(f"{number}", spill_ms=0) for number in range(30)))
     await line.claim(1, profile=full)
     assert await line.switchboard.cancel("29", by="ann") is JobState.QUEUED
     _cancelled(await line.claim(profile=full), "29")

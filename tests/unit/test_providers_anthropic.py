@@ -4,6 +4,7 @@ import pytest
 from provider_samples import KEY, anthropic, ask, job, message, raw, sent, tier
 
 from pointsman_routes import (
+    Allowance,
     Answer,
     Empty,
     Exhausted,
@@ -164,6 +165,14 @@ def test_a_throttle_without_a_wait_is_still_a_throttle() -> None:
     )
 
 
+def test_a_spend_limits_end_is_counted_from_the_vendors_clock() -> None:
+    """The reply's date says what the vendor's clock showed, not ours."""
+    text = "You have reached your specified API usage limits. You will regain access on 2026-11-01 at 00:00 UTC."
+    outcome = outcome_of(error("invalid_request_error", text), 400, {"date": "Sat, 31 Oct 2026 17:55:00 GMT"})
+    assert isinstance(outcome, Exhausted)
+    assert outcome.reset_after_s == 6 * 3600 + 300
+
+
 @pytest.mark.parametrize(
     ("moment", "seconds"),
     [("2026-11-01 at 00:00 UTC", 6 * 3600.0), ("2026-10-01 at 00:00 UTC", 0.0), ("2026-13-01 at 00:00 UTC", None)],
@@ -233,12 +242,16 @@ def test_cached_tokens_are_input_tokens() -> None:
         "cache_creation_input_tokens": 20,
         "cache_read_input_tokens": 30,
     }
-    headers = {"request-id": "req_9", "anthropic-ratelimit-tokens-reset": "2026-10-31T18:00:05Z"}
+    headers = {
+        "request-id": "req_9",
+        "anthropic-ratelimit-output-tokens-remaining": "7997",
+        "anthropic-ratelimit-output-tokens-reset": "2026-10-31T18:00:05Z",
+    }
     evidence = anthropic().read(TIER, raw(message(usage=usage), headers=headers)).evidence
     assert evidence.usage == Usage(input_tokens=60, output_tokens=3, cached_input_tokens=30)
     assert evidence.provider_request_id == "req_9"
     assert evidence.finish_reason == "end_turn"
-    assert evidence.limits_seen == {"anthropic-ratelimit-tokens-reset": "2026-10-31T18:00:05Z"}
+    assert evidence.allowances == (Allowance(name="otpm", limit=None, remaining=7997, reset_s=5.0),)
 
 
 @pytest.mark.parametrize(

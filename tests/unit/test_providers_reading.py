@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
 import pytest
@@ -10,11 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from provider_samples import KEY, NOW, anthropic, ask, compatible, completion, message, openai, raw, tier
 
-from pointsman_routes import Ok, Outcome, OutcomeKind, Provider, ProviderKind, Tier, Truncated
+from pointsman_routes import Exhausted, Ok, Outcome, OutcomeKind, Provider, ProviderKind, Throttled, Tier, Truncated
 from pointsman_worker.api_keys import ApiKey
 from pointsman_worker.providers import DEFAULT_BASE_URLS, RawReply, Reply, WireRequest, codec_for
 from pointsman_worker.providers.redaction import Redactor
-from pointsman_worker.providers.retry_after import retry_after_s
+from pointsman_worker.providers.retry_after import retry_after_s, told_wait_s
 
 
 class Reader(Protocol):
@@ -27,22 +27,33 @@ WORDS = st.sampled_from(
     [
         "error", "type", "code", "message", "model", "choices", "content", "finish_reason", "stop_reason", "usage",
         "refusal", "text", "prompt_tokens", "completion_tokens", "prompt_tokens_details", "cached_tokens",
-        "input_tokens", "output_tokens", "cache_read_input_tokens", "inference_geo", "object", "detail",
+        "input_tokens", "output_tokens", "cache_read_input_tokens", "inference_geo", "object", "detail", "details",
+        "@type", "retryDelay",
     ]
 )  # fmt: skip
 VALUES = st.sampled_from(
-    ["stop", "length", "end_turn", "max_tokens", "text", "gpt-5-mini", "error", "429", "insufficient_quota", "us"]
-)
+    [
+        "stop", "length", "end_turn", "max_tokens", "text", "gpt-5-mini", "error", "429", "insufficient_quota", "us",
+        "type.googleapis.com/google.rpc.RetryInfo", "27s", "on requests per day. Please try again in 6m0s",
+        "You have reached your API usage limits. You will regain access on 2026-11-01 at 00:00 UTC",
+    ]
+)  # fmt: skip
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=20) | VALUES
 JSON = st.recursive(
     SCALARS,
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(WORDS | st.text(max_size=5), inner, max_size=6),
     max_leaves=20,
 )
+DATES = st.datetimes(timezones=st.just(UTC)).map(lambda moment: f"{moment:%a, %d %b %Y %H:%M:%S} +1200")
 HEADERS = st.dictionaries(
-    st.sampled_from(["retry-after", "retry-after-ms", "x-request-id", "request-id", "x-ratelimit-limit-requests"]),
-    st.text(alphabet=st.characters(max_codepoint=255), max_size=40),
-)
+    st.sampled_from(
+        [
+            "retry-after", "retry-after-ms", "date", "x-request-id", "request-id", "x-ratelimit-limit-requests",
+            "x-ratelimit-remaining-tokens", "anthropic-ratelimit-tokens-reset",
+        ]
+    ),
+    st.text(alphabet=st.characters(max_codepoint=255), max_size=40) | DATES,
+)  # fmt: skip
 STATUSES = st.sampled_from([200, 200, 200, 204, 302, 400, 401, 403, 404, 413, 429, 500, 503, 529]) | st.integers(0, 999)
 
 
@@ -102,7 +113,8 @@ def test_the_key_is_in_no_record(make: Callable[[], Reader], status: int, where:
         body |= {"model": echo}
     if where == "stop":
         body |= {"stop_reason": echo, "choices": [{"message": {"content": "hi"}, "finish_reason": echo}]}
-    headers = {"x-request-id": echo, "x-ratelimit-limit-tokens": echo} if where == "header" else {}
+    names = ("x-request-id", "x-ratelimit-limit-tokens", "retry-after", "date")
+    headers = dict.fromkeys(names, echo) if where == "header" else {}
     reply = make().read(tier(), raw(body, status, headers))
     assert KEY.reveal() not in texts_of(reply)
 
@@ -122,12 +134,23 @@ def test_every_kind_judges_the_empty_alike(make: Callable[[], Reader]) -> None:
         ({"retry-after": " 12 "}, 12.0),
         ({"retry-after": "1.5"}, 1.5),
         ({"retry-after": "86400"}, 86400.0),
+        ({"retry-after": "604800"}, 604800.0),
+        ({"retry-after": "999999999"}, 999999999.0),
+        ({"retry-after": "1000000000"}, None),
+        ({"retry-after": "26.28409242630005"}, 26.28409242630005),
         ({"retry-after-ms": "1500"}, 1.5),
         ({"retry-after-ms": "soon", "retry-after": "2"}, 2.0),
         ({"retry-after-ms": "-1", "retry-after": "2"}, 2.0),
         ({"retry-after": "Sat, 31 Oct 2026 18:00:30 GMT"}, 30.0),
         ({"retry-after": "Sat, 31 Oct 2026 20:00:30 +0200"}, 30.0),
+        ({"retry-after": "Sat, 07 Nov 2026 18:00:00 GMT"}, 604800.0),
+        ({"retry-after": "Saturday, 31-Oct-26 18:00:30 GMT"}, 30.0),
+        ({"retry-after": "Sat Oct 31 18:00:30 2026"}, 30.0),
         ({"retry-after": "Sat, 31 Oct 2026 17:59:59 GMT"}, None),
+        ({"retry-after": "Fri, 31 Oct 2110 18:00:00 GMT"}, None),
+        ({"retry-after": "Fri, 31 Dec 9999 23:59:59 -2359"}, None),
+        ({"retry-after": "Sat, 31 Oct 2026 18:00:30 GMT", "date": "soon"}, 30.0),
+        ({"retry-after": "Sat, 31 Oct 2026 18:00:30 GMT", "date": "Sat, 31 Oct 2026 18:00:31 GMT"}, None),
         ({"retry-after": "-5"}, None),
         ({"retry-after": ""}, None),
         ({"retry-after": "inf"}, None),
@@ -146,11 +169,114 @@ def test_a_wait_is_read_or_unknown(headers: dict[str, str], seconds: float | Non
     assert retry_after_s(headers, NOW) == seconds
 
 
-@given(text=st.text())
-def test_no_wait_is_negative(text: str) -> None:
-    """Whatever the header says, the wait is a number from zero up, or unknown."""
-    wait = retry_after_s({"retry-after": text, "retry-after-ms": text}, datetime.now(UTC))
-    assert wait is None or 0 <= wait < float("inf")
+@pytest.mark.parametrize("minutes_off", [-5, 0, 5])
+def test_a_date_is_counted_from_the_vendors_clock(minutes_off: int) -> None:
+    """Two workers whose clocks are minutes apart read the same wait from the same reply."""
+    headers = {"retry-after": "Sat, 31 Oct 2026 18:00:30 GMT", "date": "Sat, 31 Oct 2026 18:00:00 GMT"}
+    assert retry_after_s(headers, NOW + timedelta(minutes=minutes_off)) == 30.0
+
+
+@given(text=st.text() | DATES, date=st.text() | DATES)
+def test_no_wait_is_negative(text: str, date: str) -> None:
+    """Whatever the headers say, the wait is a number from zero up to nine digits, or unknown."""
+    wait = retry_after_s({"retry-after": text, "retry-after-ms": text, "date": date}, datetime.now(UTC))
+    assert wait is None or 0 <= wait < 1e9
+
+
+def retry_info(delay: object, kind: object = "type.googleapis.com/google.rpc.RetryInfo") -> dict[str, object]:
+    """Google's error, with the delay in its details."""
+    quota = {"@type": "type.googleapis.com/google.rpc.QuotaFailure", "violations": [{"quotaId": "PerDay"}]}
+    return {"code": 429, "status": "RESOURCE_EXHAUSTED", "details": [quota, {"@type": kind, "retryDelay": delay}]}
+
+
+@pytest.mark.parametrize(
+    ("error", "seconds"),
+    [
+        (retry_info("27s"), 27.0),
+        (retry_info("45.25s"), 45.25),
+        (retry_info("52758s"), 52758.0),
+        (retry_info("0s"), 0.0),
+        (retry_info("45.25s") | {"message": "Please retry in 9s."}, 45.25),
+        (retry_info("soon") | {"message": "Please retry in 9s."}, 9.0),
+        (retry_info("-1s"), None),
+        (retry_info("1e9s"), None),
+        (retry_info("9" * 10 + "s"), None),
+        (retry_info("999999999h"), None),
+        (retry_info("27"), None),
+        (retry_info(27), None),
+        (retry_info({"seconds": 27}), None),
+        (retry_info(None), None),
+        (retry_info("27s", kind="type.googleapis.com/google.rpc.Help"), None),
+        (retry_info("27s", kind=None), None),
+        (retry_info("27s", kind=["google.rpc.RetryInfo"]), None),
+        ({"details": {"@type": "google.rpc.RetryInfo", "retryDelay": "27s"}}, None),
+        ({"details": [None, "google.rpc.RetryInfo", 5, [{}]]}, None),
+        ({"details": "27s"}, None),
+        ({"message": "Please try again in 1.2s. Visit the page."}, 1.2),
+        ({"message": "Please try again in 20ms"}, 0.02),
+        ({"message": "please TRY AGAIN IN 6m0s."}, 360.0),
+        ({"message": "Please try again in 7m12.5s. "}, 432.5),
+        ({"message": "Please try again in 1h2m3s"}, 3723.0),
+        ({"message": "Please retry after 38 seconds. Please go here: x"}, 38.0),
+        ({"message": "Please retry after 1 second."}, 1.0),
+        ({"message": "Please retry in 45.253312s."}, 45.253312),
+        ({"message": "Please try again in -5s"}, None),
+        ({"message": "Please try again in 1e9s"}, None),
+        ({"message": "Please try again in 1.2.3s"}, None),
+        ({"message": "Please try again in 9999999999s"}, None),
+        ({"message": "Please try again in 5 minutes"}, None),
+        ({"message": "Please try again in s"}, None),
+        ({"message": "Please try again in 5sec"}, None),
+        ({"message": "Please try again later"}, None),
+        ({"message": "never retry in " + "1h" * 900}, None),
+        ({}, None),
+    ],
+)
+def test_a_wait_in_the_error_is_read_or_unknown(error: dict[str, object], seconds: float | None) -> None:
+    """Google's RetryInfo and the words of OpenAI, Azure and Google; any other shape says nothing."""
+    message = error.get("message")
+    wait = told_wait_s(error, message if isinstance(message, str) else "")
+    assert wait == (pytest.approx(seconds) if seconds is not None else None)
+
+
+@given(error=st.dictionaries(WORDS, JSON), message=st.text())
+def test_no_wait_in_an_error_is_negative(error: dict[str, object], message: str) -> None:
+    """Whatever the error is, the wait is a number from zero up to nine digits, or unknown."""
+    wait = told_wait_s(error, message)
+    assert wait is None or 0 <= wait < 1e9
+
+
+@pytest.mark.parametrize("make", [openai, compatible])
+@pytest.mark.parametrize("wrapped", [True, False])
+def test_a_throttle_carries_the_wait_of_its_retry_info(make: Callable[[], Reader], *, wrapped: bool) -> None:
+    """Google's error is found in a body that is a list of one, too, and a header still comes first."""
+    body: object = {"error": retry_info("45.25s")}
+    body = [body] if wrapped else body
+    for headers, wait in (({}, 45.25), ({"retry-after": "3"}, 3.0)):
+        outcome = make().read(tier(), raw(body, 429, headers)).outcome
+        assert isinstance(outcome, Throttled)
+        assert outcome.retry_after_s == wait
+
+
+@pytest.mark.parametrize(
+    ("headers", "wait"),
+    [({}, 1.2), ({"retry-after": "soon"}, 1.2), ({"retry-after": "7"}, 7.0), ({"retry-after": "0"}, 0.0)],
+)
+def test_a_wait_in_words_counts_when_no_header_names_one(headers: dict[str, str], wait: float) -> None:
+    """The header is what the vendor's own clients obey; the message is read only in its absence."""
+    outcome = (
+        openai().read(tier(), raw({"error": {"message": "Please try again in 1.2s. Visit us."}}, 429, headers)).outcome
+    )
+    assert isinstance(outcome, Throttled)
+    assert outcome.retry_after_s == wait
+
+
+def test_a_daily_limits_own_words_say_when_it_reopens() -> None:
+    """OpenAI's requests of the day come back one by one; the message says when the next does."""
+    error = {"message": "Rate limit reached on requests per day (RPD): Limit 200. Please try again in 7m12s."}
+    outcome = openai().read(tier(), raw({"error": error}, 429)).outcome
+    assert isinstance(outcome, Exhausted)
+    assert outcome.reset_after_s == 432.0
 
 
 @pytest.mark.parametrize(

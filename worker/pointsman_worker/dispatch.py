@@ -14,6 +14,7 @@ from pointsman_routes import (
     Fail,
     Hold,
     Job,
+    Move,
     Ok,
     Reason,
     ServiceUnavailable,
@@ -136,6 +137,8 @@ class Dispatcher:
         if lease.job is None or task_class is None:
             return _unusable(lease, task_class)
         reason = Reason.named(lease.reason) or Reason.OFF_ROUTE
+        if lease.better in open_tiers & frozenset(task_class.route) - lease.barred:
+            return Move(tier=lease.better, reason=reason)
         step = relocate(self._standing(lease, task_class, open_tiers), reason)
         if reason is Reason.RATE_LIMITED and isinstance(step, Hold | Fail):
             # Slow is better than not at all: the tier itself is open.
@@ -151,6 +154,7 @@ class Dispatcher:
             failures=lease.failures,
             tries_here=lease.tries_here,
             recoveries=lease.recoveries,
+            refusals=lease.refusals,
             seconds_left=lease.seconds_left,
             jitter=self._jitter(),
         )

@@ -25,6 +25,7 @@ from pointsman_routes import (
 )
 
 from .ending import end, path_with
+from .hearing import heard_of
 from .office import Office
 from .report import Charge, Report, charge_for
 
@@ -38,6 +39,10 @@ def settle_call(office: Office, lease: Lease, report: Report, decision: Decision
     }
     if decision.counted:
         fields |= {"failures": lease.failures + 1, "tries": lease.tries_here + 1}
+    if decision.throttle_s is not None:
+        fields["refused"] = lease.refusals + 1
+    elif lease.refusals:
+        fields["refused"] = 0
     if decision.bar:
         fields["barred"] = ",".join(sorted({*lease.barred, lease.tier}))
     records: tuple[Record, ...] = (_attempt(office, lease, report, decision, charge),)
@@ -54,6 +59,8 @@ def settle_call(office: Office, lease: Lease, report: Report, decision: Decision
         used_out=used.output_tokens if used else None,
         healthy=decision.healthy,
         throttle_ms=None if decision.throttle_s is None else round(decision.throttle_s * 1000),
+        refused=report.outcome.limit if isinstance(report.outcome, Throttled) else None,
+        heard=heard_of(office.table, lease.tier, report.evidence.allowances),
         close_reason=closing.reason.value if closing else None,
         close_ms=None if closing is None or closing.seconds is None else round(closing.seconds * 1000),
     )
@@ -109,9 +116,9 @@ def _turn(
         case Hold(tiers=tiers, reason=reason):
             left = _left(lease, fields, reason)
             return _Turn("hold", left, (_held(office, lease, tiers, reason),), tiers=tiers)
-        case Wait(seconds=seconds, reason=reason):
+        case Wait(seconds=seconds, reason=reason, aside=aside):
             # A throttled tier makes the whole queue wait, so the job keeps its place in it.
-            if seconds <= 0 or reason is Reason.THROTTLED:
+            if seconds <= 0 or (reason is Reason.THROTTLED and not aside):
                 return _Turn("release", fields)
             return _Turn("delay", fields, wait_ms=max(1, round(seconds * 1000)))
         case _ as never:
@@ -119,7 +126,7 @@ def _turn(
 
 
 def _left(lease: Lease, fields: dict[str, str | int], reason: Reason) -> dict[str, str | int]:
-    return {**fields, "tries": 0, "path": path_with(lease.path, lease.tier, reason.value)}
+    return {**fields, "tries": 0, "refused": 0, "path": path_with(lease.path, lease.tier, reason.value)}
 
 
 def _attempt(office: Office, lease: Lease, report: Report, decision: Decision, charge: Charge) -> AttemptFinished:

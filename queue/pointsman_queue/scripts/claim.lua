@@ -6,8 +6,11 @@
 --            limit        calls the worker can start now; 0 only tidies up
 --            hand_limit   jobs handed over without a call, at most
 --            lease_ms, poison (lost leases that end a job)
---            limits, account {rpm, tpm, itpm, otpm, rpd, concurrency, burst_s}; 0 is not limited
---            account_tiers  tiers that share the account's concurrency
+--            conf, account_conf  JSON texts: {rpm, tpm, itpm, otpm, rpd, concurrency, burst_s, learn, counts, zone_s};
+--                         0 is not limited
+--            account_tiers  tiers that share the account's limits
+--            others       class -> tiers its jobs may go to from here, the best first; absent if there are none
+--            least_spill_ms  the shortest time a class lets its jobs wait here
 --            price_in, price_out  micro-USD a token
 --            hops         class -> position of the tier on its route
 --            removed      the tier is no longer configured: its jobs are only handed over
@@ -15,15 +18,14 @@
 -- Returns  {now us, wait ms, jobs, handed}
 --          wait ms  until it is worth asking again; -1 until woken
 --          jobs     {id, envelope, fence, calls, failures, tries, recoveries, path, barred, accepted us,
---                    deadline ms, cost, tokens in, tokens out, class, batch, skipped}
---          handed   the same, with the reason after it: expired, poison, cancelled, rate_limited, or why the tier is
---                   shut; and 1 if it was held, so at no tier. Leased without a call, to be settled at once
+--                    deadline ms, cost, tokens in, tokens out, class, batch, skipped, refusals in a row}
+--          handed   the same, then the reason: expired, poison, cancelled, rate_limited, or why the tier is shut; then
+--                   `held` if it was held, so at no tier, or for rate_limited the tier where it waits less. Leased
+--                   without a call, to be settled at once
 local ask = cjson.decode(ARGV[1])
 local tier = ask.tier
-local time = redis.call('TIME')
-local now_us = tonumber(time[1]) * 1000000 + tonumber(time[2])
-local now_text = string.format('%d%06d', time[1], time[2])
-local now_ms = math.floor(now_us / 1000)
+local here = place_of(tier, ask.conf, ask.provider, ask.account_conf, ask.account_tiers)
+local tier_gate, account_gate = here.gates[1], here.gates[2]
 local ready, leases, spill = K.queue .. tier, K.leases .. tier, K.spill .. tier
 local wait_ms = -1
 
@@ -31,8 +33,6 @@ local function soonest(ms)
   ms = math.max(1, math.ceil(ms))
   if wait_ms < 0 or ms < wait_ms then wait_ms = ms end
 end
-
-local function ms_text(ms) return string.format('%.0f', ms) end
 
 local function record(kind, text)
   redis.call('XADD', K.outbox, '*', 'at', now_text, 'record', '{"kind":"' .. kind .. '",' .. text .. '}')
@@ -60,6 +60,7 @@ local function reap()
       quarantine(id)
     else
       if job[1] then
+        for _, gate in ipairs(here.gates) do fly(gate, -1, -(tonumber(job[6]) or 0), -(tonumber(job[7]) or 0)) end
         -- The small subtraction keeps 0.07 * 100, a hair above 7, from costing 8.
         local cost = math.ceil(tonumber(job[6]) * ask.price_in + tonumber(job[7]) * ask.price_out - 0.000001)
         record('attempt_finished', string.format(
@@ -92,86 +93,34 @@ local function promote()
 end
 
 -- 3. Whether the tier may be called at all: switch, closing and breaker, of the tier and of its account.
-local gates = {}
-local function load_gate(scope)
-  local flat = redis.call('HGETALL', K.gate .. scope)
-  local gate = {}
-  for i = 1, #flat, 2 do gate[flat[i]] = flat[i + 1] end
-  gates[scope] = gate
-  return gate
-end
-
 local function shut(gate)
-  if gate.disabled then return 'disabled' end
-  if gate.closed_until then
-    local till = tonumber(gate.closed_until)
-    if till < 0 then return gate.closed_reason end
-    if till > now_ms then
-      soonest(till - now_ms)
-      return gate.closed_reason
-    end
+  if gate.has.disabled then return 'disabled' end
+  local till, open_until = number_in(gate, 'closed_until'), number_in(gate, 'open_until')
+  if till and (till < 0 or till > now_ms) then
+    if till > 0 then soonest(till - now_ms) end
+    return gate.has.closed_reason
   end
-  if gate.open_until and tonumber(gate.open_until) > now_ms then
-    soonest(tonumber(gate.open_until) - now_ms)
+  if open_until and open_until > now_ms then
+    soonest(open_until - now_ms)
     return 'breaker_open'
   end
 end
 
 -- A breaker whose time is up lets one call through; its result decides.
 local function probing(gate)
-  if not gate.open_until then return false end
-  if gate.probe_until and tonumber(gate.probe_until) > now_ms then
-    soonest(tonumber(gate.probe_until) - now_ms)
+  if not gate.has.open_until then return false end
+  local probe_until = number_in(gate, 'probe_until')
+  if probe_until and probe_until > now_ms then
+    soonest(probe_until - now_ms)
     return true, 0
   end
   return true, 1
 end
 
--- 4. Buckets: levels refilled to this moment, of the tier and of its account.
-local function dimensions(scope, limits)
-  local gate, list = gates[scope], {}
-  local elapsed = math.max(0, now_us - (tonumber(gate.at) or now_us)) / 1000000
-  for _, name in ipairs({'rpm', 'tpm', 'itpm', 'otpm'}) do
-    local rate = (limits[name] or 0) / 60
-    if rate > 0 then
-      local capacity = rate * limits.burst_s
-      if name == 'rpm' and capacity < 1 then capacity = 1 end
-      local level = math.min(capacity, (tonumber(gate[name]) or capacity) + rate * elapsed)
-      list[#list + 1] = {name = name, scope = scope, rate = rate, capacity = capacity, level = level}
-    end
-  end
-  return list
-end
-
-local function need(dimension, tokens_in, tokens_out)
-  if dimension.name == 'rpm' then return 1 end
-  if dimension.name == 'tpm' then return tokens_in + tokens_out end
-  if dimension.name == 'itpm' then return tokens_in end
-  return tokens_out
-end
-
-local day = math.floor(now_us / 86400000000)
-local function day_left(gate, limits)
-  if (limits.rpd or 0) == 0 then return math.huge end
-  local used = tonumber(gate.day) == day and tonumber(gate.day_used) or 0
-  return limits.rpd - used
-end
-
-local function slots_left()
-  local left = math.huge
-  if ask.limits.concurrency > 0 then left = ask.limits.concurrency - redis.call('ZCARD', leases) end
-  if ask.account.concurrency > 0 then
-    local busy = 0
-    for _, name in ipairs(ask.account_tiers) do busy = busy + redis.call('ZCARD', K.leases .. name) end
-    left = math.min(left, ask.account.concurrency - busy)
-  end
-  return left
-end
-
--- 5. Leasing, with a call or without one.
+-- 4. Leasing, with a call or without one.
 local function fields_of(id)
   return redis.call('HMGET', K.job .. id, 'calls', 'failures', 'tries', 'recoveries', 'path', 'barred', 'accepted',
-    'deadline', 'cost', 'chars', 'out', 'class', 'batch', 'skipped', 'cancel', 'state', 'tier')
+    'deadline', 'cost', 'chars', 'out', 'class', 'batch', 'skipped', 'cancel', 'state', 'tier', 'refused')
 end
 
 -- Whether a member of the queue is a job that waits here; if not, it is put aside. Others may write to Redis too.
@@ -206,6 +155,7 @@ local function lease(id, job, tokens_in, tokens_out, call)
   if call == 1 then
     redis.call('HSET', K.job .. id, 'state', 'leased', 'fence', fence, 'worker', ask.worker, 'started', now_text,
       'est_in', tokens_in, 'est_out', tokens_out, 'calls', calls, 'called', '1')
+    admit(here, tokens_in, tokens_out)
     record('attempt_started', '"job_id":"' .. id .. '","attempt":' .. calls .. ',"hop":' .. (ask.hops[job[12]] or 99)
       .. ',"worker":' .. worker_json .. ',"fence":' .. fence .. ',"task_class":"' .. job[12] .. '",' .. ask.fragment)
   else
@@ -215,7 +165,7 @@ local function lease(id, job, tokens_in, tokens_out, call)
   local envelope = redis.pcall('GET', K.envelope .. id)
   if type(envelope) ~= 'string' then envelope = '' end
   return {id, envelope, fence, calls, job[2] or '0', job[3] or '0', job[4] or '0', job[5] or '', job[6] or '',
-    job[7], job[8], job[9] or '0', tokens_in, tokens_out, job[12], job[13], job[14] or '0'}
+    job[7], job[8], job[9] or '0', tokens_in, tokens_out, job[12], job[13], job[14] or '0', job[18] or '0'}
 end
 
 -- Out of the queue and into the leases, all at once. `unpack` has room for a claim's few hundred.
@@ -224,12 +174,14 @@ local function write_leases()
   redis.call('ZREM', ready, unpack(taken))
   redis.call('ZREM', spill, unpack(taken))
   redis.call('ZADD', leases, unpack(leased))
+  taken, leased = {}, {}
 end
 
 local jobs, handed = {}, {}
-local function hand(id, job, reason)
+local function hand(id, job, reason, more)
   local entry = lease(id, job, 0, 0, 0)
   entry[#entry + 1] = reason
+  entry[#entry + 1] = more
   handed[#handed + 1] = entry
 end
 
@@ -240,11 +192,62 @@ local function done_for(job)
   if (tonumber(job[4]) or 0) >= ask.poison then return 'poison' end
 end
 
-local tier_gate, account_gate = load_gate(tier), load_gate(ask.provider)
 reap()
 promote()
 
 local function room() return math.max(0, ask.hand_limit - #handed) end
+
+-- 5. Jobs that would wait too long here go where they wait less. A job with nowhere better to go stays.
+local function leaves_for(job, here_ms) return better(ask.others[job[12]] or {}, job[6] or '', here_ms) end
+
+-- Those that have waited as long as their class lets them wait for one tier.
+local function spill_late(first_ms)
+  for _, id in ipairs(redis.call('ZRANGEBYSCORE', spill, '-inf', ms_text(now_ms), 'LIMIT', 0, room())) do
+    local job, rank = fields_of(id), redis.call('ZRANK', ready, id)
+    if not rank then
+      redis.call('ZREM', spill, id)
+    elseif waits_here(id, job) then
+      local done = done_for(job)
+      local there = not done and leaves_for(job, first_ms + rank * (number_in(tier_gate, 'pace') or 0))
+      if done or there then
+        hand(id, job, done or 'rate_limited', there or nil)
+      else
+        local spill_at = ms_text(now_ms + (tonumber(redis.call('HGET', K.job .. id, 'spill')) or 0))
+        redis.call('HSET', K.job .. id, 'spill_at', spill_at)
+        redis.call('ZADD', spill, spill_at, id)
+      end
+    end
+  end
+end
+
+-- Those that would wait longer, by the pace of the limits: they go at once. A stretch of the queue is looked at in each
+-- claim, from the first rank that could be too far behind.
+local function spill_early(first_ms)
+  if not ask.least_spill_ms then return end
+  local pace, queued = number_in(tier_gate, 'pace') or 0, redis.call('ZCARD', ready)
+  local from = 0
+  if first_ms <= ask.least_spill_ms then
+    if pace <= 0 then return end
+    from = math.floor((ask.least_spill_ms - first_ms) / pace)
+  end
+  if from >= queued or room() == 0 then return end
+  local scan = number_in(tier_gate, 'scan') or 0
+  if scan < from or scan >= queued then scan = from end
+  local stays = 0
+  local ids = redis.call('ZRANGE', ready, scan, scan + room() - 1)
+  for i, id in ipairs(ids) do
+    local spill_at = tonumber(redis.call('ZSCORE', spill, id) or nil)
+    local wait_here = first_ms + (scan + i - 1) * pace
+    local there = nil
+    if spill_at and now_ms + wait_here > spill_at then
+      local job = fields_of(id)
+      there = waits_here(id, job) and not done_for(job) and leaves_for(job, wait_here)
+      if there then hand(id, job, 'rate_limited', there) end
+    end
+    if not there then stays = stays + 1 end
+  end
+  put(tier_gate, 'scan', scan + stays)
+end
 
 -- Out of the held jobs, and off the lists of all tiers it waited for. False if no job is held under this id.
 local function unhold(id)
@@ -265,8 +268,7 @@ local expired = redis.call('ZRANGEBYSCORE', K.held, '-inf', ms_text(now_ms), 'LI
 for _, id in ipairs(expired) do
   if unhold(id) then
     local job = fields_of(id)
-    hand(id, job, job[15] and 'cancelled' or 'expired')
-    handed[#handed][19] = 1
+    hand(id, job, job[15] and 'cancelled' or 'expired', 'held')
   end
 end
 local next_held = redis.call('ZRANGE', K.held, 0, 0, 'WITHSCORES')
@@ -280,11 +282,12 @@ if reason then
     if waits_here(id, job) then hand(id, job, done_for(job) or reason) end
   end
   write_leases()
+  write_gates()
   if redis.call('ZCARD', ready) > 0 then soonest(1) end
   return {now_text, wait_ms, jobs, handed}
 end
 
-for _, gate in ipairs({tier_gate, account_gate}) do
+for _, gate in ipairs(here.gates) do
   local half_open, allowed = probing(gate)
   if half_open then limit = math.min(limit, allowed) end
 end
@@ -301,89 +304,57 @@ if limit > 0 then
   end
 end
 
-local buckets = dimensions(tier, ask.limits)
-for _, dimension in ipairs(dimensions(ask.provider, ask.account)) do buckets[#buckets + 1] = dimension end
-local today = math.min(day_left(tier_gate, ask.limits), day_left(account_gate, ask.account))
-local free = slots_left()
-local throttled = math.max(tonumber(tier_gate.throttled_until) or 0, tonumber(account_gate.throttled_until) or 0)
-local factor = tonumber(tier_gate.factor) or 1
-
--- Milliseconds until the head of the queue can go; 0 is now.
-local function delay(tokens_in, tokens_out)
-  local ms = math.max(0, throttled - now_ms)
-  if today < 1 then ms = math.max(ms, ((day + 1) * 86400000000 - now_us) / 1000) end
-  if free < 1 then ms = math.max(ms, 1000) end
-  for _, dimension in ipairs(buckets) do
-    -- A job larger than the bucket goes when the bucket is full, and leaves a debt.
-    local missing = math.min(need(dimension, tokens_in, tokens_out), dimension.capacity) - dimension.level
-    if missing > 0.000001 then ms = math.max(ms, missing / dimension.rate * 1000) end
-  end
-  return ms
-end
-
-local function tokens_of(job)
-  return math.ceil((tonumber(job[10]) or 0) / 4 * factor), tonumber(job[11]) or 0
-end
-
-local blocked = false
+measure(here)
+local blocked, wait, spares = false, 0, nil
 local window = math.max(limit, 16) + 1
 local heads = redis.call('ZRANGE', ready, 0, window - 1)
 for _, id in ipairs(heads) do
   local job = fields_of(id)
-  local here = waits_here(id, job)
-  local verdict = here and done_for(job)
+  local ours = waits_here(id, job)
+  local verdict = ours and done_for(job)
   if verdict then
     if #handed < ask.hand_limit then hand(id, job, verdict) end
-  elseif here then
-    local tokens_in, tokens_out = tokens_of(job)
-    local ms = delay(tokens_in, tokens_out)
-    if #jobs >= limit or ms > 0 then
-      blocked = true
-      if #jobs < limit then soonest(ms) end
-      break
+  elseif ours and #jobs >= limit then
+    blocked = true
+    break
+  elseif ours then
+    local tokens_in, tokens_out = estimate(here, job[12], job[10], job[11])
+    local ms = delay(here, tokens_in, tokens_out)
+    if ms > 0 and not blocked then
+      blocked, wait = true, ms
+      soonest(ms)
+      spares = wait_first(here, id, tokens_in, tokens_out, ms)
+      if not spares then break end
+    elseif ms <= 0 and (not blocked or passes(here, spares, tokens_in, tokens_out)) then
+      jobs[#jobs + 1] = lease(id, job, tokens_in, tokens_out, 1)
     end
-    for _, dimension in ipairs(buckets) do
-      dimension.level = dimension.level - need(dimension, tokens_in, tokens_out)
-    end
-    today, free = today - 1, free - 1
-    jobs[#jobs + 1] = lease(id, job, tokens_in, tokens_out, 1)
   end
 end
 -- Not a live job among those looked at: there may be one behind them.
 if not blocked and #heads == window then soonest(1) end
 
 if #jobs > 0 then
-  for _, dimension in ipairs(buckets) do
-    redis.call('HSET', K.gate .. dimension.scope, dimension.name, string.format('%.6f', dimension.level))
-  end
-  for scope, limits in pairs({[tier] = ask.limits, [ask.provider] = ask.account}) do
-    redis.call('HSET', K.gate .. scope, 'at', now_text)
-    if (limits.rpd or 0) > 0 then
-      local used = limits.rpd - day_left(gates[scope], limits) + #jobs
-      redis.call('HSET', K.gate .. scope, 'day', day, 'day_used', used)
-    end
-    if gates[scope].open_until then
-      redis.call('HSET', K.gate .. scope, 'probe_until', ms_text(now_ms + ask.lease_ms), 'probe', jobs[1][3])
+  for _, gate in ipairs(here.gates) do
+    if gate.has.open_until then
+      put(gate, 'probe_until', ms_text(now_ms + ask.lease_ms))
+      put(gate, 'probe', jobs[1][3])
     end
   end
+  learn_pace(here, jobs)
 end
-
--- Waited longer than its class lets it wait for one tier.
 write_leases()
-taken, leased = {}, {}
+if limit > 0 then put(tier_gate, 'free_at', wait > 0 and math.ceil(now_ms + wait) or nil) end
 if blocked or limit == 0 then
-  local late = redis.call('ZRANGEBYSCORE', spill, '-inf', ms_text(now_ms), 'LIMIT', 0, room())
-  for _, id in ipairs(late) do
-    local job = fields_of(id)
-    redis.call('ZREM', spill, id)
-    if redis.call('ZREM', ready, id) == 1 then
-      if waits_here(id, job) then hand(id, job, done_for(job) or 'rate_limited') end
-    end
-  end
+  spill_late(limit == 0 and math.huge or wait)
+  write_leases()
+  if limit > 0 then spill_early(wait) end
+  write_leases()
 end
-write_leases()
 if blocked then
   local next_late = redis.call('ZRANGE', spill, 0, 0, 'WITHSCORES')
   if next_late[2] then soonest(tonumber(next_late[2]) - now_ms) end
 end
+write_levels()
+write_logs()
+write_gates()
 return {now_text, wait_ms, jobs, handed}

@@ -11,61 +11,54 @@
 --              real_in, real_out  tokens used; absent keeps the estimate charged
 --              healthy    true | false, what the breaker is told; absent says nothing
 --              throttle_ms  closes the buckets for all; 0: the vendor named no time
+--              refused    requests | tokens: which limit that was; absent if the vendor did not say
+--              seen       what the vendor says is left: {scope, name, limit, left, reset_ms}, the last three if known
 --              close      {reason, ms}; ms -1 waits for the operator
 -- Returns  per settlement 'ok', or 'stale' when the lease was lost or the call called off: then nothing was written
-local time = redis.call('TIME')
-local now_ms = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
-local now_text = string.format('%d%06d', time[1], time[2])
 local keep_ms = ARGV[1]
 local SMOOTHING, OPEN_MS, OPEN_MOST_MS = 0.1, 10000, 300000
 
-local function ms_text(ms) return string.format('%.0f', ms) end
-
 -- What the settlements of one call say of a tier or batch is added up and written once, at the end.
-local refunds, answers, health, ended, woken = {}, {}, {}, {}, {}
-
-local function refund(scope, requests, tokens_in, tokens_out)
-  local sum = refunds[scope]
-  if not sum then
-    sum = {rpm = 0, tpm = 0, itpm = 0, otpm = 0}
-    refunds[scope] = sum
-  end
-  sum.rpm = sum.rpm + requests
-  sum.tpm = sum.tpm + tokens_in + tokens_out
-  sum.itpm = sum.itpm + tokens_in
-  sum.otpm = sum.otpm + tokens_out
-end
+local answers, health, ended, woken = {}, {}, {}, {}
 
 local function append(lists, key, value)
   if not lists[key] then lists[key] = {} end
   lists[key][#lists[key] + 1] = value
 end
 
+-- Unused tokens are free at once; overshoot is a debt. Where the vendor counts max_tokens, nothing of them comes back.
 local function account(head, job)
   local est_in, est_out = tonumber(job[1]) or 0, tonumber(job[2]) or 0
+  local started = tonumber(job[12]) or now_us
   local requests, unused_in, unused_out = 0, 0, 0
   if not head.called then
     requests, unused_in, unused_out = job[9] and 1 or 0, est_in, est_out
   elseif head.real_in then
     unused_in, unused_out = est_in - head.real_in, est_out - head.real_out
   end
-  refund(head.tier, requests, unused_in, unused_out)
-  refund(head.provider, requests, unused_in, unused_out)
-  local base = (tonumber(job[3]) or 0) / 4
-  if head.called and head.real_in and head.real_in > 0 and base >= 1 then
-    append(answers, head.tier, head.real_in / base)
+  for _, scope in ipairs({head.tier, head.provider}) do
+    local gate = gate_of(scope)
+    if job[9] then fly(gate, -1, -est_in, -est_out) end
+    if requests > 0 then use_day(gate, -requests) end
+    if head.called then learn_latency(gate, (now_us - started) / 1000) end
+    local back_out = head.called and gate.conf.counts == 'max_tokens' and math.min(0, unused_out) or unused_out
+    if requests ~= 0 or unused_in ~= 0 or back_out ~= 0 then
+      take(gate, math.floor(started / 1000 / SLOT_MS), -requests, -unused_in, -back_out)
+    end
+    for _, item in ipairs(head.seen or {}) do
+      if item.scope == scope then hear(gate, item, tonumber(head.fence)) end
+    end
   end
-end
-
--- Unused tokens are free at once; overshoot is a debt. A level may pass the capacity here: the next claim caps it.
-local function write_refunds()
-  for scope, sum in pairs(refunds) do
-    local key = K.gate .. scope
-    local levels = redis.call('HMGET', key, 'rpm', 'tpm', 'itpm', 'otpm')
-    for i, name in ipairs({'rpm', 'tpm', 'itpm', 'otpm'}) do
-      if levels[i] and sum[name] ~= 0 then
-        redis.call('HSET', key, name, string.format('%.6f', tonumber(levels[i]) + sum[name]))
-      end
+  if not head.called then return end
+  local gate, base = gate_of(head.tier), (tonumber(job[3]) or 0) / 4
+  if head.real_in and head.real_in > 0 then
+    if base >= 1 then append(answers, head.tier, head.real_in / base) end
+    learn_length(gate, job[13], head.real_out)
+  end
+  if head.healthy and not head.throttle_ms then
+    for _, scope in ipairs({head.tier, head.provider}) do grow(gate_of(scope)) end
+    if #limits_of(gate) == 0 then
+      put(gate, 'width', math.min(4096, (number_in(gate, 'width') or FIRST_WIDTH) + 1))
     end
   end
 end
@@ -151,17 +144,31 @@ local function write_batches()
   end
 end
 
-local function throttle(scope, ms)
-  local key = K.gate .. scope
-  local before = tonumber(redis.call('HGET', key, 'throttled_until')) or 0
-  -- No time named: 1 s, doubled with each refusal in a row, 60 s at most. Calls that were under way when the
-  -- first was refused are refused with it: one burst doubles once.
+-- The vendor refused for now. Where it names no time: 1 s, doubled with each refusal in a row, 60 s at most. Calls that
+-- were under way when the first was refused are refused with it: one burst doubles once.
+local function throttle(head, job)
+  local gate = gate_of(head.tier)
+  local ms, before = head.throttle_ms, number_in(gate, 'throttled_until') or 0
   if ms == 0 and before <= now_ms then
-    local streak = redis.call('HINCRBY', key, 'streak', 1)
+    local streak = (number_in(gate, 'streak') or 0) + 1
+    put(gate, 'streak', streak)
     ms = math.min(60000, 1000 * 2 ^ math.min(streak - 1, 10))
   end
-  redis.call('HSET', key, 'throttled_until', ms_text(math.max(before, now_ms + ms)))
-  redis.call('HINCRBY', key, 'throttles', 1)
+  put(gate, 'throttled_until', ms_text(math.max(before, now_ms + ms)))
+  put(gate, 'throttles', (number_in(gate, 'throttles') or 0) + 1)
+  cut(gate, head.refused, tonumber(job[12]) or now_us, ms)
+end
+
+-- Milliseconds between two ends of jobs at a tier, smoothed over ten seconds.
+local function learn_gap(tier, ended_now)
+  local gate = gate_of(tier)
+  local last = number_in(gate, 'ended')
+  if last and now_ms > last then
+    local gap = (now_ms - last) / ended_now
+    local weight = math.exp((last - now_ms) / 10000)
+    put(gate, 'gap', gap + ((number_in(gate, 'gap') or gap) - gap) * weight)
+  end
+  if not last or now_ms > last then put(gate, 'ended', now_ms) end
 end
 
 -- Of two closings the longer one holds; the one for the operator is the longest.
@@ -233,7 +240,7 @@ function steps.hold(head, job)
   end
 end
 
-local replies = {}
+local replies, done = {}, {}
 local at = 2
 while at <= #ARGV do
   local head, result = cjson.decode(ARGV[at]), ARGV[at + 1]
@@ -241,7 +248,7 @@ while at <= #ARGV do
   at = first_record + head.records
   local key = K.job .. head.id
   local job = redis.call('HMGET', key, 'est_in', 'est_out', 'chars', 'state', 'batch', 'deadline', 'spill', 'fence',
-    'called', 'cancel', 'spill_at')
+    'called', 'cancel', 'spill_at', 'started', 'class')
   -- The answer of a call that was called off is not delivered: the next claim closes it.
   if job[4] ~= 'leased' or job[8] ~= head.fence or (job[9] and job[10]) then
     replies[#replies + 1] = 'stale'
@@ -252,7 +259,8 @@ while at <= #ARGV do
     account(head, job)
     local says = (not head.called or head.healthy == nil) and 'none' or head.healthy and 'good' or 'bad'
     append(health, head.tier, {says = says, fence = head.fence})
-    if head.throttle_ms then throttle(head.tier, head.throttle_ms) end
+    if head.throttle_ms then throttle(head, job) end
+    if head.called then done[head.tier] = (done[head.tier] or 0) + 1 end
     if head.close then close(head.tier, head.close) end
     steps[head.step](head, job, result)
     for i = first_record, at - 1 do
@@ -261,7 +269,13 @@ while at <= #ARGV do
     replies[#replies + 1] = 'ok'
   end
 end
-write_refunds()
+for tier, count in pairs(done) do learn_gap(tier, count) end
+for _, gate in ipairs(learn()) do
+  for _, tier in ipairs(gate.conf.tiers or {gate.scope}) do wake(tier) end
+end
+write_levels()
+write_logs()
+write_gates()
 write_factors()
 write_health()
 write_batches()

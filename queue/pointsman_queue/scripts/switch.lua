@@ -39,12 +39,22 @@ if action == 'cancel' then
 end
 
 local key = K.gate .. scope
+-- What refusals taught is forgotten with them; what the vendor said in so many words is not.
+local function forget_refusals()
+  for _, name in ipairs({'rpm', 'tpm', 'itpm', 'otpm'}) do
+    if redis.call('HGET', key, name .. ':from') == 'refusals' then
+      redis.call('HDEL', key, name, name .. ':limit', name .. ':from', name .. ':top', name .. ':cut', name .. ':grown')
+    end
+  end
+end
+
 if action == 'disable' then
   redis.call('HDEL', key, 'disabled', 'disabled_by') -- frees memory first, as above
   redis.call('HSET', key, 'disabled', ARGV[3], 'disabled_by', ARGV[4])
 else
   redis.call('HDEL', key, 'disabled', 'disabled_by', 'closed_until', 'closed_reason', 'open_until', 'opens',
-    'probe_until', 'probe', 'failing', 'throttled_until', 'streak')
+    'probe_until', 'probe', 'failing', 'throttled_until', 'streak', 'free_at')
+  forget_refusals()
 end
 redis.call('XADD', K.outbox, '*', 'at', string.format('%d%06d', time[1], time[2]), 'record', ARGV[5])
 for i = 6, #ARGV do redis.call('PUBLISH', K.wake .. ARGV[i], '1') end

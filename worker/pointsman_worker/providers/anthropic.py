@@ -107,7 +107,7 @@ class AnthropicCodec(JsonCodec):
         if "billing_error" in failure.names or (spent and failure.status in (400, 402, 429)):
             return Exhausted(detail=failure.detail, reset_after_s=_regained_after(failure))
         if failure.status == 429:
-            return Throttled(detail=failure.detail, retry_after_s=failure.retry_after_s)
+            return Throttled(detail=failure.detail, retry_after_s=failure.retry_after_s, limit=failure.limit)
         if "inference_geo" in failure.message:
             return Unsupported(detail=failure.detail)
         if "content filtering" in failure.message:

@@ -8,9 +8,10 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Final
+from typing import Final, Literal
 
 from pointsman_routes import (
+    Allowance,
     Exhausted,
     Invalid,
     Outcome,
@@ -24,7 +25,8 @@ from pointsman_routes import (
 
 from .payload import object_of, text_of
 from .redaction import Redactor
-from .retry_after import retry_after_s
+from .retry_after import retry_after_s, told_wait_s
+from .vendor_time import vendor_now
 
 _STATUS_OF_NAME: Final[Mapping[str, int]] = {
     "api_error": 500,
@@ -57,6 +59,16 @@ _NOT_THIS_TIER: Final = re.compile(
 """In the message of a 400: the request is sound, this model cannot take it. Taking too much for that moves a
 job that fails elsewhere too; taking too little fails a job another tier would have answered."""
 
+_OF_REQUESTS: Final = re.compile(
+    r"\brequests per min|\bfor requests\b|\(rpm\)|\bnumber of requests?\b(?! tokens)"
+    r"|\brequests? rate limit\b|\bcall rate limit\b"
+)
+_OF_TOKENS: Final = re.compile(
+    r"\btokens per min|\bfor tokens\b|\([io]?tpm\)|\b(?:input|output|request) tokens\b|\btokens? rate limit\b"
+)
+"""OpenAI's and Groq's "on tokens per min (TPM)", Anthropic's "number of request tokens has exceeded", Azure's "call
+rate limit" for requests, Mistral's "requests rate limit"."""
+
 _FILTERED: Final = re.compile(r"content filter|content management policy|usage polic|safety system")
 
 
@@ -73,11 +85,20 @@ class Failure:
     detail: str
     """Status, type, code and message, fit for a record."""
     retry_after_s: float | None
+    """What the vendor asks to wait: its headers, else the error itself."""
+    limit: Literal["requests", "tokens"] | None
+    """See `refused_limit`."""
     now: datetime
+    """By the vendor's clock where the reply tells it."""
 
 
 def read_failure(
-    status: int, headers: Mapping[str, str], payload: Mapping[str, object], redactor: Redactor, now: datetime
+    status: int,
+    headers: Mapping[str, str],
+    payload: Mapping[str, object],
+    redactor: Redactor,
+    now: datetime,
+    allowances: tuple[Allowance, ...] = (),
 ) -> Failure:
     """Read an error from a body in any of the shapes in use.
 
@@ -89,7 +110,8 @@ def read_failure(
         headers: names in lower case.
         payload: the body, or an empty object when it holds none.
         redactor: of the account.
-        now: the moment a Retry-After date is counted from.
+        now: our own clock; aware.
+        allowances: what the reply's headers say is left of the vendor's limits.
     """
     inner = payload.get("error")
     error = {"message": inner} if isinstance(inner, str) else (object_of(inner) or payload)
@@ -100,14 +122,40 @@ def read_failure(
     detail = " ".join([f"HTTP {status}", *(redactor.clean(name, 64) for name in shown)])
     if message and effective not in (401, 403):
         detail = f"{detail}: {redactor.clean(message, 300)}"
+    asked_s = retry_after_s(headers, now)
+    lowered = message[:2000].lower()
     return Failure(
         status=effective,
         names=names,
-        message=message[:2000].lower(),
+        message=lowered,
         detail=detail,
-        retry_after_s=retry_after_s(headers, now),
-        now=now,
+        retry_after_s=asked_s if asked_s is not None else told_wait_s(error, lowered),
+        limit=refused_limit(names, lowered, allowances),
+        now=vendor_now(headers, now),
     )
+
+
+def refused_limit(
+    names: frozenset[str], message: str, allowances: tuple[Allowance, ...]
+) -> Literal["requests", "tokens"] | None:
+    """Which of the vendor's limits refused a call: the one its headers show spent, else the one it names.
+
+    A call may be refused while the headers show something left of both: a request of many tokens is refused when
+    few are left. None when it is both, or cannot be told.
+
+    Args:
+        names: the error's type and code, in lower case; OpenAI's type is `requests` or `tokens` itself.
+        message: in lower case.
+        allowances: of the same reply.
+    """
+    spent = {"requests" if left.name in ("rpm", "rpd") else "tokens" for left in allowances if left.remaining == 0}
+    requests, tokens = "requests" in spent, "tokens" in spent
+    if requests is tokens:
+        requests = "requests" in names or _OF_REQUESTS.search(message) is not None
+        tokens = "tokens" in names or _OF_TOKENS.search(message) is not None
+    if requests is tokens:
+        return None
+    return "requests" if requests else "tokens"
 
 
 def by_status(failure: Failure) -> Outcome:
@@ -120,7 +168,7 @@ def by_status(failure: Failure) -> Outcome:
     if status in _BY_STATUS:
         return _BY_STATUS[status](detail=detail)
     if status in (429, 498):
-        return Throttled(detail=detail, retry_after_s=failure.retry_after_s)
+        return Throttled(detail=detail, retry_after_s=failure.retry_after_s, limit=failure.limit)
     if status in (502, 503, 529):
         return Overloaded(detail=detail, retry_after_s=failure.retry_after_s)
     if status in (400, 422):

@@ -205,7 +205,7 @@ def _too_many(failure: Failure) -> Outcome:
         return Exhausted(detail=detail)
     if _PER_DAY.search(failure.message):
         return Exhausted(detail=detail, reset_after_s=wait if wait is not None else _until_midnight(failure.now))
-    return Throttled(detail=detail, retry_after_s=wait)
+    return Throttled(detail=detail, retry_after_s=wait, limit=failure.limit)
 
 
 def _until_midnight(now: datetime) -> float:

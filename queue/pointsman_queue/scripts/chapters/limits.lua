@@ -1,0 +1,224 @@
+-- Chapter of claim and settle: what a gate's limits let through at this moment.
+--
+-- A limit of so many a minute is one of four things, and until the vendor has shown which, it is the strictest:
+--   set               from the configuration: a bucket that holds `burst` of it, and never more than the limit in any
+--                     minute, so that a vendor that counts the last 60 s is not overrun
+--   refusals          learnt from 429s without headers: a bucket that holds `burst` of it
+--   vendor, bucket    the headers tell what is left, and it refills all the time; the level is the vendor's own
+--   vendor, window    the headers tell what is left, and what was used comes back a minute later, or at the reset
+local SLOT_MS, MINUTE_MS = 500, 61000 -- a second more: a call reaches the vendor after it was claimed
+local FIRST_WIDTH = 16 -- calls at once while nothing is known of a tier's limits
+local LIMITS = {'rpm', 'tpm', 'itpm', 'otpm'}
+local COLUMN = {rpm = 'requests', itpm = 'input', otpm = 'output'}
+local this_slot = math.floor(now_ms / SLOT_MS)
+
+-- The limit in force and where it is from; 0 is not limited.
+local function limit_of(gate, name)
+  local set, learnt, from = gate.conf[name] or 0, number_in(gate, name .. ':limit'), gate.has[name .. ':from']
+  if not learnt then return set, 'set' end
+  if from == 'vendor' and not (gate.conf.learn == 'down' and set > 0 and set <= learnt) then return learnt, from end
+  if set > 0 and (from == 'vendor' or set <= learnt) then return set, 'set' end
+  return learnt, from
+end
+
+local function slot_key(gate) return K.window .. gate.scope end
+
+local function parse_slot(text)
+  local requests, input, output = (text or ''):match('^([^|]*)|([^|]*)|(.*)$')
+  return tonumber(requests) or 0, tonumber(input) or 0, tonumber(output) or 0
+end
+
+-- Add to the log of the last minute; less than nothing takes back what was not used.
+local function note(gate, slot, requests, input, output)
+  local from = number_in(gate, 'w:from')
+  if from and slot < from then return end
+  if not from then put(gate, 'w:from', slot) end
+  if slot > (number_in(gate, 'w:last') or -1) then put(gate, 'w:last', slot) end
+  local entry = gate.log[slot] or {0, 0, 0}
+  gate.log[slot] = {entry[1] + requests, entry[2] + input, entry[3] + output}
+  put(gate, 'w:requests', (number_in(gate, 'w:requests') or 0) + requests)
+  put(gate, 'w:input', (number_in(gate, 'w:input') or 0) + input)
+  put(gate, 'w:output', (number_in(gate, 'w:output') or 0) + output)
+end
+
+local function write_logs()
+  for _, gate in pairs(gates) do
+    for slot, entry in pairs(gate.log) do
+      local requests, input, output = parse_slot(redis.call('HGET', slot_key(gate), slot))
+      redis.call('HSET', slot_key(gate), slot,
+        string.format('%.0f|%.0f|%.0f', requests + entry[1], input + entry[2], output + entry[3]))
+    end
+    if next(gate.log) then redis.call('PEXPIRE', slot_key(gate), 2 * MINUTE_MS) end
+  end
+end
+
+-- What has left the last minute leaves the log. Returns it: requests, input and output tokens.
+local function forget(gate)
+  local from, last = number_in(gate, 'w:from'), number_in(gate, 'w:last')
+  local gone = math.floor((now_ms - MINUTE_MS) / SLOT_MS) - 1
+  if not from or from > gone then return 0, 0, 0 end
+  local requests, input, output = 0, 0, 0
+  if last <= gone then
+    requests, input, output =
+      number_in(gate, 'w:requests') or 0, number_in(gate, 'w:input') or 0, number_in(gate, 'w:output') or 0
+    redis.call('DEL', slot_key(gate))
+    for _, name in ipairs({'w:from', 'w:last', 'w:requests', 'w:input', 'w:output'}) do put(gate, name, nil) end
+    return requests, input, output
+  end
+  local names = {}
+  for slot = from, gone do names[#names + 1] = string.format('%.0f', slot) end
+  for _, text in ipairs(redis.call('HMGET', slot_key(gate), unpack(names))) do
+    local r, i, o = parse_slot(text or nil)
+    requests, input, output = requests + r, input + i, output + o
+  end
+  redis.call('HDEL', slot_key(gate), unpack(names))
+  put(gate, 'w:from', gone + 1)
+  put(gate, 'w:requests', (number_in(gate, 'w:requests') or 0) - requests)
+  put(gate, 'w:input', (number_in(gate, 'w:input') or 0) - input)
+  put(gate, 'w:output', (number_in(gate, 'w:output') or 0) - output)
+  return requests, input, output
+end
+
+local function used_in_window(gate, name)
+  if name == 'tpm' then return (number_in(gate, 'w:input') or 0) + (number_in(gate, 'w:output') or 0) end
+  return number_in(gate, 'w:' .. COLUMN[name]) or 0
+end
+
+local function need_of(name, tokens_in, tokens_out)
+  if name == 'rpm' then return 1 end
+  if name == 'tpm' then return tokens_in + tokens_out end
+  if name == 'itpm' then return tokens_in end
+  return tokens_out
+end
+
+-- A gate's limits with their levels brought to this moment, once a script.
+local function limits_of(gate)
+  if gate.limits then return gate.limits end
+  local elapsed_ms = math.max(0, now_us - (number_in(gate, 'at') or now_us)) / 1000
+  local requests, input, output = forget(gate)
+  gate.limits = {}
+  for _, name in ipairs(LIMITS) do
+    local limit, from = limit_of(gate, name)
+    if limit > 0 then
+      local entry = {name = name, gate = gate, limit = limit, from = from, rate = limit / 60000, capacity = limit}
+      entry.window = from == 'vendor' and gate.has[name .. ':mode'] ~= 'bucket'
+      if from ~= 'vendor' then entry.capacity = limit / 60 * (gate.conf.burst_s or 1) end
+      if name == 'rpm' and entry.capacity < 1 then entry.capacity = 1 end
+      local level = number_in(gate, name) or entry.capacity
+      if entry.window then
+        level = level + (name == 'rpm' and requests or need_of(name, input, output))
+        local reset = number_in(gate, name .. ':reset')
+        if reset and reset <= now_ms then
+          -- The vendor's time is up: one call, or a second's tokens, go out and see.
+          level = math.max(level, name == 'rpm' and 1 or limit / 60)
+          put(gate, name .. ':reset', nil)
+        end
+      else
+        level = level + entry.rate * elapsed_ms
+      end
+      entry.level = math.min(entry.capacity, level)
+      gate.limits[#gate.limits + 1] = entry
+    end
+  end
+  return gate.limits
+end
+
+local function write_levels()
+  for _, gate in pairs(gates) do
+    if gate.limits then
+      for _, entry in ipairs(gate.limits) do put(gate, entry.name, entry.level) end
+      put(gate, 'at', now_text)
+    end
+  end
+end
+
+-- Milliseconds until so much has left the log of the last minute.
+local function leaves_in(gate, name, amount)
+  local from, last = number_in(gate, 'w:from') or this_slot, number_in(gate, 'w:last') or this_slot
+  if not gate.slots then
+    local names = {}
+    for slot = from, last do names[#names + 1] = string.format('%.0f', slot) end
+    gate.slots = redis.call('HMGET', slot_key(gate), unpack(names))
+  end
+  for i, text in ipairs(gate.slots) do
+    local requests, input, output = parse_slot(text or nil)
+    amount = amount - (name == 'rpm' and requests or need_of(name, input, output))
+    if amount <= 0.000001 then return math.max(1, (from + i) * SLOT_MS + MINUTE_MS - now_ms) end
+  end
+  return math.max(1, (math.max(last, this_slot) + 1) * SLOT_MS + MINUTE_MS - now_ms)
+end
+
+-- Milliseconds until a limit lets a call through; 0 is now. One larger than the bucket goes when it is full.
+local function wait_for(entry, need)
+  local missing, ms = math.min(need, entry.capacity) - entry.level, 0
+  if missing > 0.000001 then
+    if not entry.window then
+      ms = missing / entry.rate
+    else
+      ms = leaves_in(entry.gate, entry.name, missing)
+      local reset = number_in(entry.gate, entry.name .. ':reset')
+      if reset then ms = math.max(1, math.min(ms, reset - now_ms)) end
+    end
+  end
+  if entry.from == 'set' then
+    local over = used_in_window(entry.gate, entry.name) + math.min(need, entry.limit) - entry.limit
+    if over > 0.000001 then ms = math.max(ms, leaves_in(entry.gate, entry.name, over)) end
+  end
+  return ms
+end
+
+-- How much has left the log of the last minute in so many milliseconds.
+local function left_by(gate, name, ms)
+  leaves_in(gate, name, 0)
+  local from, left = number_in(gate, 'w:from') or this_slot, 0
+  for i, text in ipairs(gate.slots) do
+    if (from + i) * SLOT_MS + MINUTE_MS - now_ms > ms then break end
+    local requests, input, output = parse_slot(text or nil)
+    left = left + (name == 'rpm' and requests or need_of(name, input, output))
+  end
+  return left
+end
+
+-- What others may still take of a limit while a call of that need can start in so many milliseconds all the same.
+local function spare(entry, need, ms)
+  local gained = entry.window and left_by(entry.gate, entry.name, ms) or entry.rate * ms
+  local over = math.min(entry.capacity, entry.level + gained) - math.min(need, entry.capacity)
+  if entry.from == 'set' then
+    local used = used_in_window(entry.gate, entry.name) - left_by(entry.gate, entry.name, ms)
+    over = math.min(over, entry.limit - used - math.min(need, entry.limit))
+  end
+  return over
+end
+
+-- The vendor's day begins at its own midnight.
+local function today_of(gate) return math.floor((now_us / 1000000 + (gate.conf.zone_s or 0)) / 86400) end
+
+local function midnight_in(gate) return ((today_of(gate) + 1) * 86400 - (gate.conf.zone_s or 0)) * 1000 - now_us / 1000 end
+
+local function day_left(gate)
+  local limit = limit_of(gate, 'rpd')
+  if limit == 0 then return math.huge end
+  return limit - (number_in(gate, 'day') == today_of(gate) and number_in(gate, 'day_used') or 0)
+end
+
+local function use_day(gate, requests)
+  if limit_of(gate, 'rpd') == 0 then return end
+  local used = number_in(gate, 'day') == today_of(gate) and number_in(gate, 'day_used') or 0
+  put(gate, 'day', today_of(gate))
+  put(gate, 'day_used', math.max(0, used + requests))
+end
+
+-- Calls in flight, and the tokens they have reserved.
+local function fly(gate, calls, tokens_in, tokens_out)
+  put(gate, 'fly', math.max(0, (number_in(gate, 'fly') or 0) + calls))
+  put(gate, 'fly_in', math.max(0, (number_in(gate, 'fly_in') or 0) + tokens_in))
+  put(gate, 'fly_out', math.max(0, (number_in(gate, 'fly_out') or 0) + tokens_out))
+end
+
+-- Take a call's share out of a gate; less than nothing gives it back.
+local function take(gate, slot, requests, tokens_in, tokens_out)
+  for _, entry in ipairs(limits_of(gate)) do
+    entry.level = entry.level - (entry.name == 'rpm' and requests or need_of(entry.name, tokens_in, tokens_out))
+  end
+  note(gate, slot, requests, tokens_in, tokens_out)
+end

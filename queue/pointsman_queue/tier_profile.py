@@ -1,0 +1,110 @@
+"""What a claim needs to know of a tier."""
+
+import json
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from pointsman_routes import Limits, Provider, Rate, RouteTable
+
+_compact = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TierProfile:
+    """What a claim needs to know of a tier; fixed for the life of a worker."""
+
+    tier: str
+    provider: str
+    limits: dict[str, Any]
+    """Of the tier, with what is configured about keeping to them."""
+    account: dict[str, Any]
+    """Likewise of its provider."""
+    account_tiers: tuple[str, ...]
+    price_in: float
+    price_out: float
+    hops: dict[str, int]
+    others: dict[str, tuple[str, ...]]
+    """By class the tiers its jobs may go to from here: those after this one on the route, then those before it."""
+    least_spill_ms: int | None
+    """The shortest `spill_after` of the classes whose jobs may go elsewhere."""
+    fragment: str
+    timezone: str = "UTC"
+    """Its midnight begins the vendor's day."""
+    removed: bool = False
+    """The configuration no longer has it; jobs that were queued for it are handed over."""
+
+    @classmethod
+    def of(cls, table: RouteTable, tier_name: str, rate: Rate) -> "TierProfile":
+        """Take a tier's profile from the route table."""
+        tier, provider = table.tiers[tier_name], table.provider_of(tier_name)
+        names = {
+            "tier": tier_name,
+            "provider": provider.name,
+            "model": tier.model,
+            "region": provider.region,
+            "policy_digest": table.policy_digest,
+        }
+        classes = table.classes_through(tier_name)
+        others = {entry.name: entry.after(tier_name) for entry in classes if entry.after(tier_name)}
+        waits = [entry.spill_after.total_seconds() for entry in classes if entry.name in others]
+        siblings = tuple(entry.name for entry in provider.tiers.values())
+        shared_burst = min(entry.burst.total_seconds() for entry in provider.tiers.values())
+        return cls(
+            tier=tier_name,
+            provider=provider.name,
+            limits=_conf(provider, tier.limits, tier.burst.total_seconds()),
+            account={**_conf(provider, provider.limits, shared_burst), "tiers": siblings},
+            account_tiers=siblings,
+            price_in=float(rate.price.input),
+            price_out=float(rate.price.output),
+            hops={entry.name: entry.hop(tier_name) for entry in table.classes.values()},
+            others=others,
+            least_spill_ms=round(min(waits) * 1000) if waits else None,
+            fragment=_compact(names)[1:-1],
+            timezone=provider.timezone,
+        )
+
+    @classmethod
+    def of_removed(cls, table: RouteTable, tier_name: str, dearest: Rate) -> "TierProfile":
+        """The profile of a tier that is no longer in the route table.
+
+        Args:
+            table: the route table.
+            tier_name: the tier.
+            dearest: what a call cut off there is charged by; its own price is not known any more.
+        """
+        provider = tier_name.partition("/")[0]
+        names = {"tier": tier_name, "provider": provider, "model": "unknown", "region": None}
+        return cls(
+            tier=tier_name,
+            provider=provider,
+            limits={},
+            account={},
+            account_tiers=(tier_name,),
+            price_in=float(dearest.price.input),
+            price_out=float(dearest.price.output),
+            hops={},
+            others={},
+            least_spill_ms=None,
+            fragment=_compact({**names, "policy_digest": table.policy_digest})[1:-1],
+            removed=True,
+        )
+
+    def zone_s(self, now: datetime) -> int:
+        """Seconds that the clock of the vendor's midnight is ahead of UTC.
+
+        It changes in the small hours, not at midnight, so a caller's clock may be minutes off and the day is right.
+        """
+        offset = now.astimezone(ZoneInfo(self.timezone)).utcoffset()
+        return round(offset.total_seconds()) if offset is not None else 0
+
+    def confs(self, zone_s: int) -> tuple[str, str]:
+        """The limits of the tier and of its account as gates keep them: JSON."""
+        return _compact({**self.limits, "zone_s": zone_s}), _compact({**self.account, "zone_s": zone_s})
+
+
+def _conf(provider: Provider, limits: Limits, burst_s: float) -> dict[str, Any]:
+    known = limits.model_dump(exclude_defaults=True)
+    return {**known, "burst_s": burst_s, "learn": provider.learn_limits.value, "counts": provider.counts.value}
