@@ -2,22 +2,13 @@
 
 import argparse
 import asyncio
-import logging
-import os
-import platform
 import sys
-from importlib.metadata import version
-
-import structlog
-from rich.console import Console
-from rich.table import Table
-
-from pointsman_queue import connect
 
 from . import rig
 from .backlog import claim_cost, memory
 from .latency import pickup
 from .measurement import Measurement
+from .reporting import hush, print_table, ran_on
 from .throughput import job_life, submission, vendor_load
 
 PARTS = ("submission", "life", "pickup", "vendor", "claim", "memory")
@@ -41,29 +32,13 @@ async def measure(url: str, parts: list[str]) -> list[Measurement]:
     return found
 
 
-async def ran_on(url: str) -> str:
-    """The machine and the versions, in a line."""
-    redis = await connect(url)
-    server = (await redis.info("server"))["redis_version"]
-    await redis.aclose(close_connection_pool=True)
-    load = os.getloadavg()[0]
-    return (
-        f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores, load {load:.1f} at the start, "
-        f"Python {platform.python_version()}, Redis {server}, arq {version('arq')}, pointsman {version('pointsman')}"
-    )
-
-
 def report(found: list[Measurement], place: str) -> None:
     """Print the table."""
-    console = Console(width=None if sys.stdout.isatty() else 160)
-    drawn = Table(title=place, title_justify="left")
-    for column in ("what", "ours", "baseline", "ratio", "target", "reached"):
-        drawn.add_column(column)
-    for entry in found:
-        drawn.add_row(
-            entry.what, entry.ours, entry.baseline, entry.ratio, entry.target, "yes" if entry.reached else "NO"
-        )
-    console.print(drawn)
+    rows = [
+        (entry.what, entry.ours, entry.baseline, entry.ratio, entry.target, "yes" if entry.reached else "NO")
+        for entry in found
+    ]
+    print_table(place, ("what", "ours", "baseline", "ratio", "target", "reached"), rows)
 
 
 def main() -> int:
@@ -71,8 +46,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("parts", nargs="*", choices=[*PARTS, []], help="all when none is named")
     parts = parser.parse_args().parts or list(PARTS)
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
-    logging.getLogger("arq").setLevel(logging.ERROR)
+    hush()
     with rig.redis_server() as url:
         place = asyncio.run(ran_on(url))
         found = asyncio.run(measure(url, parts))

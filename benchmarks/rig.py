@@ -1,9 +1,11 @@
 """What the measurements stand on: a Redis of their own, a route table, jobs, a worker around any desk."""
 
+import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Iterator, Sequence
+import time
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from datetime import timedelta
 from pathlib import Path, PurePath
@@ -15,9 +17,13 @@ from pointsman_queue import JobQueue, Switchboard, TierProfile, TierQueue, conne
 from pointsman_routes import Job, Message, Price, Rate, RouteTable, ServiceUnavailable, read_route_table
 from pointsman_worker import Dispatcher, Office, Settler, TierWorker, VendorDesk, WorkerPlan
 
+ROOT = Path(__file__).resolve().parents[1]
 TIER = "loop/fast"
 KEEP = timedelta(days=1)
 RATE = Rate(price=Price.model_validate({"input": 1, "output": 2}), source="config")
+_LOOK_S = 0.02
+_START_S = 60.0
+_STOP_S = 20.0
 _TABLE = """
 [providers.loop]
 kind = "openai-compatible"
@@ -34,6 +40,45 @@ route = ["loop/fast", "loop/backup"]
 
 
 @contextmanager
+def running(
+    command: Sequence[str | Path], *, env: Mapping[str, str] | None = None, log: Path | None = None
+) -> Iterator[subprocess.Popen[bytes]]:
+    """A process of ours: in this checkout's folder, stopped at the end, killed if it does not stop.
+
+    Args:
+        command: program and arguments.
+        env: its environment; ours when absent.
+        log: where what it prints goes; nowhere when absent.
+    """
+    with (log or Path(os.devnull)).open("ab") as output:
+        process = subprocess.Popen(
+            command, env=env, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=output, stderr=output if log else None
+        )
+    try:
+        yield process
+    finally:
+        process.terminate()
+        try:
+            process.wait(_STOP_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def until(ready: Callable[[], bool], process: subprocess.Popen[bytes]) -> None:
+    """Wait for a process to be ready.
+
+    Raises:
+        ServiceUnavailable: it ended instead, or takes too long.
+    """
+    deadline = time.monotonic() + _START_S
+    while not ready():
+        if process.poll() is not None or time.monotonic() > deadline:
+            raise ServiceUnavailable(f"{process.args!r} does not come up")
+        time.sleep(_LOOK_S)
+
+
+@contextmanager
 def redis_server() -> Iterator[str]:
     """A Redis that keeps nothing on disk; yields its URL."""
     binary = server_binary()
@@ -42,28 +87,24 @@ def redis_server() -> Iterator[str]:
     with tempfile.TemporaryDirectory() as folder:
         socket = Path(folder) / "redis.sock"
         options = ["--port", "0", "--unixsocket", str(socket), "--save", "", "--appendonly", "no", "--dir", folder]
-        process = subprocess.Popen([binary, *options], stdout=subprocess.DEVNULL)
-        try:
-            while not socket.exists() and process.poll() is None:
-                pass
+        with running([binary, *options]) as process:
+            until(socket.exists, process)
             yield f"unix://{socket}"
-        finally:
-            process.terminate()
-            process.wait()
 
 
 @contextmanager
 def vendor(port_file: Path) -> Iterator[int]:
     """A vendor on loopback, in a process of its own, that answers at once; yields its port."""
-    script = Path(__file__).parent.parent / "tests" / "vendor_stand_in.py"
-    process = subprocess.Popen([sys.executable, str(script), "--port-file", str(port_file)], stdout=subprocess.DEVNULL)
-    try:
-        while process.poll() is None and not (port_file.exists() and port_file.read_text().strip()):
-            pass
+    with port_of([sys.executable, ROOT / "tests" / "vendor_stand_in.py"], port_file) as port:
+        yield port
+
+
+@contextmanager
+def port_of(command: Sequence[str | Path], port_file: Path) -> Iterator[int]:
+    """A process that writes its port into a `--port-file` once it listens; yields the port."""
+    with running([*command, "--port-file", port_file]) as process:
+        until(port_file.exists, process)
         yield int(port_file.read_text())
-    finally:
-        process.terminate()
-        process.wait()
 
 
 @asynccontextmanager

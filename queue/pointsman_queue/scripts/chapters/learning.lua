@@ -5,7 +5,7 @@
 -- was, once for all calls that were under way; then it grows by 2 % of that a second up to 95 % of what was too much,
 -- and by 0.2 % a second beyond (additive increase, multiplicative decrease: Chiu and Jain, 1989).
 local CUT, NEAR, FAST, SLOW = 0.7, 0.95, 0.02, 0.002
-local DOUBT_MS = 1500 -- moments in headers are whole seconds
+local BELIEVED_MS, DOUBT_MS = 600000, 1500 -- moments in headers are whole seconds
 
 -- A limit's entry among those of its gate, made when it was not known before.
 local function entry_of(gate, name)
@@ -25,11 +25,16 @@ local function in_flight(gate, name)
   return need_of(name, number_in(gate, 'fly_in') or 0, number_in(gate, 'fly_out') or 0)
 end
 
--- Whether the vendor refills all the time: then it is whole again after what is missing has come back at its rate.
+-- Whether the vendor refills all the time: then it is whole again after what is missing has come back at its rate. One
+-- answer that says otherwise is believed for ten minutes: with a window that was used up at once, others agree by chance.
 local function refills(gate, item, limit)
   if not item.reset_ms then return gate.has[item.name .. ':mode'] == 'bucket' end
   local due = 60000 * (limit - item.left) / limit
-  return math.abs(item.reset_ms - due) <= DOUBT_MS + due * 0.05
+  if math.abs(item.reset_ms - due) > DOUBT_MS + due * 0.05 then
+    put(gate, item.name .. ':doubt', now_ms + BELIEVED_MS)
+    return false
+  end
+  return now_ms >= (number_in(gate, item.name .. ':doubt') or 0)
 end
 
 local function learn_day(gate, item)
@@ -52,6 +57,8 @@ local function learn_minute(gate, item)
   if not item.left then return false end
   local bucket = refills(gate, item, limit)
   put(gate, name .. ':mode', bucket and 'bucket' or 'window')
+  -- What the vendor had let go of by then is in what it says is left.
+  put(gate, name .. ':counted', not bucket and math.floor((now_ms - 60000) / SLOT_MS) or nil)
   put(gate, name .. ':reset', not bucket and item.reset_ms and math.ceil(now_ms + item.reset_ms + SLOT_MS) or nil)
   local entry, from = entry_of(gate, name), nil
   local before = entry.level

@@ -52,31 +52,26 @@ local function write_logs()
   end
 end
 
--- What has left the last minute leaves the log. Returns it: requests, input and output tokens.
+-- What has left the last minute leaves the log.
 local function forget(gate)
   local from, last = number_in(gate, 'w:from'), number_in(gate, 'w:last')
   local gone = math.floor((now_ms - MINUTE_MS) / SLOT_MS) - 1
-  if not from or from > gone then return 0, 0, 0 end
-  local requests, input, output = 0, 0, 0
-  if last <= gone then
-    requests, input, output =
-      number_in(gate, 'w:requests') or 0, number_in(gate, 'w:input') or 0, number_in(gate, 'w:output') or 0
-    redis.call('DEL', slot_key(gate))
-    for _, name in ipairs({'w:from', 'w:last', 'w:requests', 'w:input', 'w:output'}) do put(gate, name, nil) end
-    return requests, input, output
-  end
-  local names = {}
-  for slot = from, gone do names[#names + 1] = string.format('%.0f', slot) end
-  for _, text in ipairs(redis.call('HMGET', slot_key(gate), unpack(names))) do
-    local r, i, o = parse_slot(text or nil)
-    requests, input, output = requests + r, input + i, output + o
+  gate.left = {}
+  if not from or from > gone then return end
+  local names, sums = {}, {0, 0, 0}
+  for slot = from, math.min(gone, last) do names[#names + 1] = string.format('%.0f', slot) end
+  for i, text in ipairs(redis.call('HMGET', slot_key(gate), unpack(names))) do
+    local entry = {parse_slot(text or nil)}
+    gate.left[from + i - 1] = entry
+    for column = 1, 3 do sums[column] = sums[column] + entry[column] end
   end
   redis.call('HDEL', slot_key(gate), unpack(names))
-  put(gate, 'w:from', gone + 1)
-  put(gate, 'w:requests', (number_in(gate, 'w:requests') or 0) - requests)
-  put(gate, 'w:input', (number_in(gate, 'w:input') or 0) - input)
-  put(gate, 'w:output', (number_in(gate, 'w:output') or 0) - output)
-  return requests, input, output
+  local over = last <= gone
+  put(gate, 'w:from', not over and gone + 1 or nil)
+  put(gate, 'w:last', not over and last or nil)
+  for column, name in ipairs({'w:requests', 'w:input', 'w:output'}) do
+    put(gate, name, not over and (number_in(gate, name) or 0) - sums[column] or nil)
+  end
 end
 
 local function used_in_window(gate, name)
@@ -91,11 +86,14 @@ local function need_of(name, tokens_in, tokens_out)
   return tokens_out
 end
 
+-- What of a slot of the log counts against a limit.
+local function amount_of(name, used) return name == 'rpm' and used[1] or need_of(name, used[2], used[3]) end
+
 -- A gate's limits with their levels brought to this moment, once a script.
 local function limits_of(gate)
   if gate.limits then return gate.limits end
   local elapsed_ms = math.max(0, now_us - (number_in(gate, 'at') or now_us)) / 1000
-  local requests, input, output = forget(gate)
+  forget(gate)
   gate.limits = {}
   for _, name in ipairs(LIMITS) do
     local limit, from = limit_of(gate, name)
@@ -106,7 +104,9 @@ local function limits_of(gate)
       if name == 'rpm' and entry.capacity < 1 then entry.capacity = 1 end
       local level = number_in(gate, name) or entry.capacity
       if entry.window then
-        level = level + (name == 'rpm' and requests or need_of(name, input, output))
+        for slot, used in pairs(gate.left) do
+          if slot > (number_in(gate, name .. ':counted') or 0) then level = level + amount_of(name, used) end
+        end
         local reset = number_in(gate, name .. ':reset')
         if reset and reset <= now_ms then
           -- The vendor's time is up: one call, or a second's tokens, go out and see.
@@ -132,20 +132,33 @@ local function write_levels()
   end
 end
 
--- Milliseconds until so much has left the log of the last minute.
-local function leaves_in(gate, name, amount)
-  local from, last = number_in(gate, 'w:from') or this_slot, number_in(gate, 'w:last') or this_slot
+-- The log as {slot, amount} of one limit, oldest first; `after` leaves out older slots.
+local function logged(gate, name, after)
+  local from, last = number_in(gate, 'w:from'), number_in(gate, 'w:last')
+  if not from then return {} end
   if not gate.slots then
     local names = {}
     for slot = from, last do names[#names + 1] = string.format('%.0f', slot) end
     gate.slots = redis.call('HMGET', slot_key(gate), unpack(names))
   end
+  local found = {}
   for i, text in ipairs(gate.slots) do
-    local requests, input, output = parse_slot(text or nil)
-    amount = amount - (name == 'rpm' and requests or need_of(name, input, output))
-    if amount <= 0.000001 then return math.max(1, (from + i) * SLOT_MS + MINUTE_MS - now_ms) end
+    local slot = from + i - 1
+    local amount = amount_of(name, {parse_slot(text or nil)})
+    if slot > after and amount > 0 then found[#found + 1] = {slot, amount} end
   end
-  return math.max(1, (math.max(last, this_slot) + 1) * SLOT_MS + MINUTE_MS - now_ms)
+  return found
+end
+
+local function leaves_at(slot) return (slot + 1) * SLOT_MS + MINUTE_MS end
+
+-- Milliseconds until so much has left the log of the last minute.
+local function leaves_in(gate, name, amount, after)
+  for _, entry in ipairs(logged(gate, name, after)) do
+    amount = amount - entry[2]
+    if amount <= 0.000001 then return math.max(1, leaves_at(entry[1]) - now_ms) end
+  end
+  return leaves_at(this_slot) - now_ms
 end
 
 -- Milliseconds until a limit lets a call through; 0 is now. One larger than the bucket goes when it is full.
@@ -155,36 +168,34 @@ local function wait_for(entry, need)
     if not entry.window then
       ms = missing / entry.rate
     else
-      ms = leaves_in(entry.gate, entry.name, missing)
+      ms = leaves_in(entry.gate, entry.name, missing, number_in(entry.gate, entry.name .. ':counted') or 0)
       local reset = number_in(entry.gate, entry.name .. ':reset')
       if reset then ms = math.max(1, math.min(ms, reset - now_ms)) end
     end
   end
   if entry.from == 'set' then
     local over = used_in_window(entry.gate, entry.name) + math.min(need, entry.limit) - entry.limit
-    if over > 0.000001 then ms = math.max(ms, leaves_in(entry.gate, entry.name, over)) end
+    if over > 0.000001 then ms = math.max(ms, leaves_in(entry.gate, entry.name, over, 0)) end
   end
   return ms
 end
 
--- How much has left the log of the last minute in so many milliseconds.
-local function left_by(gate, name, ms)
-  leaves_in(gate, name, 0)
-  local from, left = number_in(gate, 'w:from') or this_slot, 0
-  for i, text in ipairs(gate.slots) do
-    if (from + i) * SLOT_MS + MINUTE_MS - now_ms > ms then break end
-    local requests, input, output = parse_slot(text or nil)
-    left = left + (name == 'rpm' and requests or need_of(name, input, output))
+-- How much leaves the log of the last minute in so many milliseconds.
+local function left_by(gate, name, ms, after)
+  local left = 0
+  for _, entry in ipairs(logged(gate, name, after)) do
+    if leaves_at(entry[1]) - now_ms <= ms then left = left + entry[2] end
   end
   return left
 end
 
 -- What others may still take of a limit while a call of that need can start in so many milliseconds all the same.
 local function spare(entry, need, ms)
-  local gained = entry.window and left_by(entry.gate, entry.name, ms) or entry.rate * ms
+  local counted = number_in(entry.gate, entry.name .. ':counted') or 0
+  local gained = entry.window and left_by(entry.gate, entry.name, ms, counted) or entry.rate * ms
   local over = math.min(entry.capacity, entry.level + gained) - math.min(need, entry.capacity)
   if entry.from == 'set' then
-    local used = used_in_window(entry.gate, entry.name) - left_by(entry.gate, entry.name, ms)
+    local used = used_in_window(entry.gate, entry.name) - left_by(entry.gate, entry.name, ms, 0)
     over = math.min(over, entry.limit - used - math.min(need, entry.limit))
   end
   return over

@@ -1,0 +1,1 @@
+"""How close to a vendor's limit the workers drive, and others beside them: `make bench-limits`."""
