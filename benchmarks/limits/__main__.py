@@ -72,8 +72,15 @@ class Line:
         return "; ".join(said)
 
 
-def compete(contest: Contest, url: str, wanted: Sequence[str]) -> Iterator[Line]:
-    """Run a contest for whoever is wanted and takes part, each against a vendor of its own with fresh limits."""
+def compete(contest: Contest, url: str, wanted: Sequence[str], calls_to: Path | None) -> Iterator[Line]:
+    """Run a contest for whoever is wanted and takes part, each against a vendor of its own with fresh limits.
+
+    Args:
+        contest: what to run.
+        url: of a Redis, which is emptied.
+        wanted: who.
+        calls_to: a folder for the vendor's list of calls in each run.
+    """
     jobs = contest.jobs()
     count, tokens = len(jobs), sum(tokens_of(job) for job in jobs)
     bound_s = _BOUND_S + _BOUND_FACTOR * contest.vendor.ideal_s(count, tokens)
@@ -93,6 +100,8 @@ def compete(contest: Contest, url: str, wanted: Sequence[str]) -> Iterator[Line]
                 end = drivers[who](against, Path(name))
                 ideal_s = contest.vendor.ideal_s(end.answered, tokens * end.answered / count)
                 run = Run(jobs=count, end=end, ideal_s=ideal_s, calls=against.calls())
+            if calls_to is not None:
+                run.write_calls(calls_to / f"{contest.name}-{who}.jsonl")
             yield Line(contest=contest, who=who, run=run)
         except MeasurementFailed as error:
             print(f"{contest.name}, {who}: {error}", file=sys.stderr)
@@ -116,14 +125,17 @@ def main() -> int:
     parser.add_argument("cases", nargs="*", choices=[*known, []], metavar="CASE", help="all when none is named")
     parser.add_argument("--quick", action="store_true", help="a tenth of everything, for trying; shares are rough")
     parser.add_argument("--who", action="append", choices=_EVERYBODY, help="only them; repeat it for several")
+    parser.add_argument("--calls", type=Path, metavar="FOLDER", help="where to write the vendor's list of calls")
     args = parser.parse_args()
     hush()
+    if args.calls is not None:
+        args.calls.mkdir(parents=True, exist_ok=True)
     lines: list[Line] = []
     with rig.redis_server() as url:
         place = asyncio.run(ran_on(url))
         for contest in contests(quick=args.quick):
             if contest.name in (args.cases or known):
-                lines += compete(contest, url, args.who or _EVERYBODY)
+                lines += compete(contest, url, args.who or _EVERYBODY, args.calls)
     print_table(place, _COLUMNS, [line.cells() for line in lines])
     return 0 if all(line.reached for line in lines if line.who == _OURS) else 1
 

@@ -29,6 +29,7 @@ owner = "bench@example.com"
 api_key = {{ env = "{key}" }}
 base_url = "{base_url}"
 region = "local"
+counted_tokens = "max_tokens"
 {limits}
 """
 _TIER = """

@@ -1,8 +1,10 @@
 """What came of a run, read from the vendor's own list of its calls."""
 
+import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import NamedTuple
 
 
@@ -84,3 +86,8 @@ class Run:
         counts = Counter(call.model for call in self.calls)
         within = Counter(call.model for call in self.calls if third <= call.at - start < 2 * third)
         return {model: within[model] / max(1, within.total()) for model in sorted(counts)}
+
+    def write_calls(self, path: Path) -> None:
+        """Write the list, one object a line; `at` counts from the first call."""
+        lines = (json.dumps(call._asdict() | {"at": round(call.at - self.calls[0].at, 6)}) for call in self.calls)
+        path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")

@@ -126,7 +126,8 @@ def _turn(
 
 
 def _left(lease: Lease, fields: dict[str, str | int], reason: Reason) -> dict[str, str | int]:
-    return {**fields, "tries": 0, "refused": 0, "path": path_with(lease.path, lease.tier, reason.value)}
+    again = {"refused": 0} if lease.refusals or "refused" in fields else {}
+    return {**fields, "tries": 0, **again, "path": path_with(lease.path, lease.tier, reason.value)}
 
 
 def _attempt(office: Office, lease: Lease, report: Report, decision: Decision, charge: Charge) -> AttemptFinished:

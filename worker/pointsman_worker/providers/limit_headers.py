@@ -19,7 +19,6 @@ from .vendor_time import duration_of, moment_of, seconds_of, seconds_until
 _COUNT: Final = re.compile(r"[0-9]{1,13}")
 _MOST: Final = 10**12
 _LONGEST_RESET_S: Final = 32 * 86400
-_DAY_S: Final = 86400
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,7 +79,8 @@ def read_allowances(headers: Mapping[str, str], now: datetime, *, requests_per_d
     """What is left of each limit, at most one allowance a limit.
 
     A field nobody can read is None, and an allowance that says neither its limit nor what is left is none.
-    A moment is counted from the vendor's own clock. Both that clock and Anthropic's moments count whole seconds,
+    How long a bucket takes to refill would tell a limit per day from one per minute, but not from a window that was
+    just begun, so only the host decides. A moment is counted from the vendor's own clock. Both that clock and Anthropic's moments count whole seconds,
     so such a reset is off by up to one second either way; and Anthropic rounds the tokens left to thousands.
 
     Args:
@@ -96,9 +96,11 @@ def read_allowances(headers: Mapping[str, str], now: datetime, *, requests_per_d
         if limit is not None and remaining is not None:
             remaining = min(remaining, limit)
         reset_s = _reset_s(headers.get(spelling.reset), headers, now)
-        daily = spelling.window_unsaid and (requests_per_day or _refills_in_a_day(limit, remaining, reset_s))
-        name: LimitName = "rpd" if daily else spelling.name
+        name: LimitName = "rpd" if spelling.window_unsaid and requests_per_day else spelling.name
         found.setdefault(name, Allowance(name=name, limit=limit, remaining=remaining, reset_s=reset_s))
+    if found.keys() >= {"itpm", "otpm"}:
+        # Anthropic's `tokens` then shows whichever limit is tightest at the moment, so now one and now another.
+        found.pop("tpm", None)
     return tuple(found.values())
 
 
@@ -124,13 +126,3 @@ def _reset_s(text: str | None, headers: Mapping[str, str], now: datetime) -> flo
         reset_s = seconds_until(moment, headers, now)
     return reset_s if reset_s is not None and reset_s <= _LONGEST_RESET_S else None
 
-
-def _refills_in_a_day(limit: int | None, remaining: int | None, reset_s: float | None) -> bool:
-    """Whether the whole limit comes back in about a day, going by how long the part that is gone takes.
-
-    Groq's published sample: 14,400 requests, 14,370 left, reset in 2m59.56s, so 30 are back in three minutes.
-    A bucket per minute gives about 60 here. A full bucket gives nothing away.
-    """
-    if limit is None or remaining is None or reset_s is None or remaining >= limit:
-        return False
-    return abs(reset_s * limit / (limit - remaining) - _DAY_S) <= _DAY_S / 10

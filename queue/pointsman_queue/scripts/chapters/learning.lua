@@ -76,13 +76,17 @@ local function learn_minute(gate, item)
   return before < 1 and entry.level >= 1
 end
 
--- Hear what an answer says is left. Answers come in any order: only the newest call's is learnt from.
+-- Hear what an answer says is left. Answers come in any order: those of older calls than the newest learnt from say
+-- nothing new, and of those that come together the one that says least is the last that the vendor counted.
 local function hear(gate, item, fence)
   gate.news = gate.news or {}
   local before = gate.news[item.name]
-  local seen = before and before.fence or number_in(gate, item.name .. ':seen') or -1
-  if fence < seen then return end
-  item.fence = fence
+  if not before then
+    if fence < (number_in(gate, item.name .. ':seen') or -1) then return end
+  elseif item.left and before.left and item.left > before.left then
+    item = before
+  end
+  item.fence = math.max(fence, before and before.fence or fence)
   gate.news[item.name] = item
 end
 

@@ -7,6 +7,7 @@
 --   vendor, bucket    the headers tell what is left, and it refills all the time; the level is the vendor's own
 --   vendor, window    the headers tell what is left, and what was used comes back a minute later, or at the reset
 local SLOT_MS, MINUTE_MS = 500, 61000 -- a second more: a call reaches the vendor after it was claimed
+local SOONER_MS = 2000
 local FIRST_WIDTH = 16 -- calls at once while nothing is known of a tier's limits
 local LIMITS = {'rpm', 'tpm', 'itpm', 'otpm'}
 local COLUMN = {rpm = 'requests', itpm = 'input', otpm = 'output'}
@@ -89,49 +90,6 @@ end
 -- What of a slot of the log counts against a limit.
 local function amount_of(name, used) return name == 'rpm' and used[1] or need_of(name, used[2], used[3]) end
 
--- A gate's limits with their levels brought to this moment, once a script.
-local function limits_of(gate)
-  if gate.limits then return gate.limits end
-  local elapsed_ms = math.max(0, now_us - (number_in(gate, 'at') or now_us)) / 1000
-  forget(gate)
-  gate.limits = {}
-  for _, name in ipairs(LIMITS) do
-    local limit, from = limit_of(gate, name)
-    if limit > 0 then
-      local entry = {name = name, gate = gate, limit = limit, from = from, rate = limit / 60000, capacity = limit}
-      entry.window = from == 'vendor' and gate.has[name .. ':mode'] ~= 'bucket'
-      if from ~= 'vendor' then entry.capacity = limit / 60 * (gate.conf.burst_s or 1) end
-      if name == 'rpm' and entry.capacity < 1 then entry.capacity = 1 end
-      local level = number_in(gate, name) or entry.capacity
-      if entry.window then
-        for slot, used in pairs(gate.left) do
-          if slot > (number_in(gate, name .. ':counted') or 0) then level = level + amount_of(name, used) end
-        end
-        local reset = number_in(gate, name .. ':reset')
-        if reset and reset <= now_ms then
-          -- The vendor's time is up: one call, or a second's tokens, go out and see.
-          level = math.max(level, name == 'rpm' and 1 or limit / 60)
-          put(gate, name .. ':reset', nil)
-        end
-      else
-        level = level + entry.rate * elapsed_ms
-      end
-      entry.level = math.min(entry.capacity, level)
-      gate.limits[#gate.limits + 1] = entry
-    end
-  end
-  return gate.limits
-end
-
-local function write_levels()
-  for _, gate in pairs(gates) do
-    if gate.limits then
-      for _, entry in ipairs(gate.limits) do put(gate, entry.name, entry.level) end
-      put(gate, 'at', now_text)
-    end
-  end
-end
-
 -- The log as {slot, amount} of one limit, oldest first; `after` leaves out older slots.
 local function logged(gate, name, after)
   local from, last = number_in(gate, 'w:from'), number_in(gate, 'w:last')
@@ -161,6 +119,57 @@ local function leaves_in(gate, name, amount, after)
   return leaves_at(this_slot) - now_ms
 end
 
+-- When the vendor says a window is whole again; nil if our own log of the last minute lets go at about that moment too,
+-- or if it is not said. A window that begins anew each minute comes sooner than the log.
+local function reset_of(gate, name)
+  local reset = number_in(gate, name .. ':reset')
+  local oldest = reset and leaves_in(gate, name, 0, number_in(gate, name .. ':counted') or 0)
+  return reset and now_ms + oldest > reset + SOONER_MS and reset or nil
+end
+
+-- A gate's limits with their levels brought to this moment, once a script.
+local function limits_of(gate)
+  if gate.limits then return gate.limits end
+  local elapsed_ms = math.max(0, now_us - (number_in(gate, 'at') or now_us)) / 1000
+  forget(gate)
+  gate.limits = {}
+  for _, name in ipairs(LIMITS) do
+    local limit, from = limit_of(gate, name)
+    if limit > 0 then
+      local entry = {name = name, gate = gate, limit = limit, from = from, rate = limit / 60000, capacity = limit}
+      entry.window = from == 'vendor' and gate.has[name .. ':mode'] ~= 'bucket'
+      if from ~= 'vendor' then entry.capacity = limit / 60 * (gate.conf.burst_s or 1) end
+      if name == 'rpm' and entry.capacity < 1 then entry.capacity = 1 end
+      local level = number_in(gate, name) or entry.capacity
+      if entry.window then
+        for slot, used in pairs(gate.left) do
+          if slot > (number_in(gate, name .. ':counted') or 0) then level = level + amount_of(name, used) end
+        end
+        local reset = reset_of(gate, name)
+        if reset and reset <= now_ms then
+          -- The vendor's time is up: one call, or a second's tokens, go out and see.
+          level = math.max(level, name == 'rpm' and 1 or limit / 60)
+          put(gate, name .. ':reset', nil)
+        end
+      else
+        level = level + entry.rate * elapsed_ms
+      end
+      entry.level = math.min(entry.capacity, level)
+      gate.limits[#gate.limits + 1] = entry
+    end
+  end
+  return gate.limits
+end
+
+local function write_levels()
+  for _, gate in pairs(gates) do
+    if gate.limits then
+      for _, entry in ipairs(gate.limits) do put(gate, entry.name, entry.level) end
+      put(gate, 'at', now_text)
+    end
+  end
+end
+
 -- Milliseconds until a limit lets a call through; 0 is now. One larger than the bucket goes when it is full.
 local function wait_for(entry, need)
   local missing, ms = math.min(need, entry.capacity) - entry.level, 0
@@ -169,7 +178,7 @@ local function wait_for(entry, need)
       ms = missing / entry.rate
     else
       ms = leaves_in(entry.gate, entry.name, missing, number_in(entry.gate, entry.name .. ':counted') or 0)
-      local reset = number_in(entry.gate, entry.name .. ':reset')
+      local reset = reset_of(entry.gate, entry.name)
       if reset then ms = math.max(1, math.min(ms, reset - now_ms)) end
     end
   end
