@@ -52,14 +52,20 @@ return all
 """
 
 
-def make_table(*, main: dict[str, Any] | None = None, account: dict[str, Any] | None = None) -> RouteTable:
-    """Three tiers at two providers; the limits given are those of `alpha/main` and of its account."""
+def make_table(
+    *,
+    main: dict[str, Any] | None = None,
+    account: dict[str, Any] | None = None,
+    provider: dict[str, Any] | None = None,
+) -> RouteTable:
+    """Three tiers at two providers; the limits are those of `alpha/main` and its account, which `provider` adds to."""
     server = {"kind": "openai-compatible", "owner": "team@example.com", "base_url": "http://localhost:8000/v1"}
     return build_route_table(
         {
             "providers": {
                 "alpha": {
                     **server,
+                    **(provider or {}),
                     "region": "eu",
                     "limits": account or {},
                     "tiers": {"main": {"model": "a-large", "limits": main or {}}, "side": {"model": "a-small"}},

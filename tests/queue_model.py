@@ -1,20 +1,20 @@
 """A plain model of the queue: one dictionary of jobs, a few numbers per gate. No sets, no scripts, no Redis.
 
-It says what a claim must give and what a settlement must do. Numbers are computed in the order the scripts
-compute them, so they agree to the last digit.
+It says what a claim must and may give, and what a settlement must do. How much the limits let through at a moment is
+the limits' own matter: here it only has to be allowed, in order, and never nothing for ever; tests/limit_machine.py
+holds it against what was configured and against vendors.
 """
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from queue_cases import POISON
 
-from pointsman_queue import LEASE_S, Lease, Settlement, TierProfile
+from pointsman_queue import LEASE_S, Claim, Lease, Settlement, TierProfile
 
 LEASE_MS = int(LEASE_S * 1000)
 _SMOOTHING = 0.1
-_LOOKED_AT = 16
 
 
 @dataclass(kw_only=True)
@@ -62,9 +62,6 @@ class ModelGate:
     probe: tuple[str, int] | None = None
     """Job and attempt."""
     probe_until: float = 0
-    factor: float = 1
-    at_ms: int | None = None
-    levels: dict[str, float] = field(default_factory=dict)
 
     def shut(self, now: float) -> str | None:
         """Why no call passes."""
@@ -73,18 +70,6 @@ class ModelGate:
         if self.closed_until < 0 or self.closed_until > now:
             return self.closed_reason
         return "breaker_open" if self.open_until is not None and self.open_until > now else None
-
-    def refilled(self, limits: dict[str, float], now: int) -> dict[str, "Bucket"]:
-        """Its buckets at this moment."""
-        elapsed = 0 if self.at_ms is None else (now - self.at_ms) * 1000 / 1_000_000
-        buckets = {}
-        for name in ("rpm", "tpm", "itpm", "otpm"):
-            rate = limits[name] / 60
-            if rate > 0:
-                capacity = max(rate * limits["burst_s"], 1 if name == "rpm" else 0)
-                level = min(capacity, self.levels.get(name, capacity) + rate * elapsed)
-                buckets[name] = Bucket(gate=self, name=name, capacity=capacity, level=level)
-        return buckets
 
     def judge(self, says: str, attempt: tuple[str, int], now: int) -> None:
         """Hear what an attempt says of the tier's health."""
@@ -113,32 +98,6 @@ class ModelGate:
         self.probe, self.probe_until = None, 0
 
 
-@dataclass(kw_only=True)
-class Bucket:
-    """One limit of one gate."""
-
-    gate: ModelGate
-    name: str
-    capacity: float
-    level: float
-
-    def need(self, tokens: tuple[int, int]) -> int:
-        """What a call of that many tokens takes."""
-        return {"rpm": 1, "tpm": sum(tokens), "itpm": tokens[0], "otpm": tokens[1]}[self.name]
-
-    def lacks(self, tokens: tuple[int, int]) -> bool:
-        """Whether the call must wait. One larger than the bucket goes when it is full."""
-        return min(self.need(tokens), self.capacity) - self.level > 1e-6
-
-
-@dataclass(kw_only=True)
-class Given:
-    """What a claim must give."""
-
-    leases: list[ModelJob] = field(default_factory=list)
-    handed: list[tuple[ModelJob, str]] = field(default_factory=list)
-
-
 class QueueModel:
     """Jobs and gates under one clock."""
 
@@ -155,70 +114,90 @@ class QueueModel:
         """Jobs in a state, at a tier."""
         return [job for job in self.jobs.values() if job.state == state and tier in (None, job.tier)]
 
-    def claim(self, profile: TierProfile, limit: int) -> Given:
-        """Claim, as `claim.lua` must."""
-        tier, given = profile.tier, Given()
+    def claim(self, profile: TierProfile, limit: int, claim: Claim) -> None:
+        """Follow a claim, and fail if it gave what it must not, or kept back what it must give."""
+        tier, handed = profile.tier, {lease.job_id: lease for lease in claim.handed}
         gate, account = self.gate(tier), self.gate(profile.provider)
         self._recover(tier)
-        busy = {name: len(self.at("leased", name)) for name in profile.account_tiers}
-        self._end_held(tier, given)
+        self._end_held(tier, handed)
         reason = gate.shut(self.now) or account.shut(self.now)
         if reason:
-            given.handed += [(job, self._over(job) or reason) for job in self._queue(tier, given)]
-            return self._handed(given)
+            assert claim.leases == ()
+            waiting = self._queue(tier)
+            assert {job_id: lease.reason for job_id, lease in handed.items()} == {
+                job.job_id: self._over(job) or reason for job in waiting
+            }
+            self._hand(waiting, handed)
+            return
         if gate.open_until is not None:
             limit = min(limit, 0 if gate.probe_until > self.now else 1)
         for job in sorted((job for job in self.at("held") if tier in job.waits), key=_place)[:limit]:
             job.tier, job.waits, job.spill_at = tier, (), self.now + job.spill_ms
             self._requeue(job)
-        stuck = self._lease(profile, limit, busy, given)
-        if stuck or limit == 0:
-            late = [job for job in self._queue(tier, given) if job.spill_ms and job.spills and job.spill_at <= self.now]
-            given.handed += [(job, self._over(job) or "rate_limited") for job in late]
-        if given.leases and gate.open_until is not None:
-            gate.probe, gate.probe_until = (given.leases[0].job_id, given.leases[0].calls), self.now + LEASE_MS
-        return self._handed(given)
-
-    def _end_held(self, tier: str, given: Given) -> None:
-        for job in sorted(self.at("held"), key=_place):
-            if job.place[0] <= self.now:
-                # From here on it is leased, so no list of held jobs has it any more.
-                job.tier, job.waits, job.state = tier, (), "leased"
-                given.handed.append((job, "cancelled" if job.cancelled else "expired"))
-
-    def _lease(self, profile: TierProfile, limit: int, busy: dict[str, int], given: Given) -> bool:
-        """Lease from the head of the queue; tells whether a job there must wait."""
-        gates = (self.gate(profile.tier), self.gate(profile.provider))
-        scopes = zip(gates, (profile.limits, profile.account), strict=True)
-        buckets = [bucket for gate, limits in scopes for bucket in gate.refilled(limits, self.now).values()]
-        free = min(
-            profile.limits["concurrency"] - busy[profile.tier] if profile.limits["concurrency"] else math.inf,
-            profile.account["concurrency"] - sum(busy.values()) if profile.account["concurrency"] else math.inf,
-        )
-        throttled = max(gate.throttled_until for gate in gates) > self.now
-        stuck = False
-        for job in self._queue(profile.tier, given)[: max(limit, _LOOKED_AT) + 1]:
-            reason = self._over(job)
-            if reason:
-                given.handed.append((job, reason))
-                continue
-            tokens = (math.ceil(job.characters / 4 * gates[0].factor), job.max_tokens)
-            lacking = throttled or free < 1 or any(bucket.lacks(tokens) for bucket in buckets)
-            if lacking or len(given.leases) >= limit:
-                stuck = True
-                break
-            for bucket in buckets:
-                bucket.level -= bucket.need(tokens)
-            free -= 1
-            job.state, job.called, job.estimate, job.calls = "leased", True, tokens, job.calls + 1
+        queue = self._queue(tier)
+        self._check_leases(profile, limit, queue, claim)
+        for lease in claim.handed:
+            job = self.jobs[lease.job_id]
+            if self._over(job):
+                assert lease.reason == self._over(job)
+            else:
+                self._check_spill(profile, job, lease)
+        waits = [job for job in queue if job.job_id not in handed and job not in self._leased(claim)]
+        assert not waits or len(claim.leases) == limit or claim.wait_ms is not None
+        if claim.leases and gate.open_until is not None:
+            first = claim.leases[0]
+            gate.probe, gate.probe_until = (first.job_id, first.attempt), self.now + LEASE_MS
+        for lease in claim.leases:
+            job = self.jobs[lease.job_id]
+            job.state, job.called, job.calls = "leased", True, job.calls + 1
+            job.estimate = (lease.estimate_in, lease.estimate_out)
             job.lease_ends, job.spills = self.now + LEASE_MS, False
-            given.leases.append(job)
-        if given.leases:
-            for gate in gates:
-                gate.at_ms = self.now
-            for bucket in buckets:
-                bucket.gate.levels[bucket.name] = float(f"{bucket.level:.6f}")
-        return stuck
+        self._hand([self.jobs[job_id] for job_id in handed], handed)
+
+    def reserved(self, tiers: Iterable[str]) -> tuple[int, int, int]:
+        """Calls in flight at some tiers, and the tokens reserved by them: of ended attempts nothing."""
+        running = [job for tier in tiers for job in self.at("leased", tier) if job.called]
+        return len(running), sum(job.estimate[0] for job in running), sum(job.estimate[1] for job in running)
+
+    def _end_held(self, tier: str, handed: dict[str, Lease]) -> None:
+        over = [job for job in self.at("held") if job.place[0] <= self.now]
+        for job in over:
+            assert handed.pop(job.job_id).reason == ("cancelled" if job.cancelled else "expired")
+            job.tier, job.waits = tier, ()
+            self._take(job)
+
+    def _check_leases(self, profile: TierProfile, limit: int, queue: list[ModelJob], claim: Claim) -> None:
+        """Only jobs that wait here, earliest deadline first; past a job that must wait only where tokens are limited."""
+        alive = [job for job in queue if not self._over(job)]
+        given = self._leased(claim)
+        assert len(given) <= limit
+        assert given == [job for job in alive if job in given]
+        if not any(name in limits for limits in (profile.limits, profile.account) for name in ("tpm", "itpm", "otpm")):
+            assert given == alive[: len(given)]
+        gates = (self.gate(profile.tier), self.gate(profile.provider))
+        if max(gate.throttled_until for gate in gates) > self.now:
+            assert given == []
+
+    def _check_spill(self, profile: TierProfile, job: ModelJob, lease: Lease) -> None:
+        """A job that would wait too long goes where jobs are taken; it was watched for that."""
+        assert lease.reason == "rate_limited"
+        assert job.spill_ms
+        assert job.spills
+        assert lease.better in profile.others["triage"]
+        assert not self.gate(lease.better).shut(self.now)
+        assert not self.gate(lease.better.partition("/")[0]).shut(self.now)
+
+    def _leased(self, claim: Claim) -> list[ModelJob]:
+        return [self.jobs[lease.job_id] for lease in claim.leases]
+
+    def _hand(self, jobs: Iterable[ModelJob], handed: dict[str, Lease]) -> None:
+        for job in jobs:
+            if job.job_id in handed:
+                self._take(job)
+
+    def _take(self, job: ModelJob) -> None:
+        job.state, job.called, job.estimate = "leased", False, (0, 0)
+        job.lease_ends, job.spills = self.now + LEASE_MS, False
 
     def settle(self, ending: Settlement) -> bool:
         """Settle, as `settle.lua` must."""
@@ -226,7 +205,6 @@ class QueueModel:
         if job.state != "leased" or job.fence != lease.fence or (job.called and job.cancelled):
             return False
         gate = self.gate(lease.tier)
-        self._correct(ending, job)
         if ending.throttle_ms is not None:
             self._throttle(gate, ending.throttle_ms)
         if ending.close_reason is not None:
@@ -259,8 +237,7 @@ class QueueModel:
 
     def enable(self, scope: str) -> None:
         """Undo a switch, a closing, an open breaker and a vendor's wait."""
-        old = self.gate(scope)
-        self.gates[scope] = ModelGate(factor=old.factor, at_ms=old.at_ms, levels=old.levels)
+        self.gates[scope] = ModelGate()
 
     def _recover(self, tier: str) -> None:
         for job in self.at("leased", tier):
@@ -272,9 +249,8 @@ class QueueModel:
             if job.due <= self.now:
                 self._requeue(job)
 
-    def _queue(self, tier: str, given: Given) -> list[ModelJob]:
-        taken = {job.job_id for job, _ in given.handed}
-        return sorted((job for job in self.at("queued", tier) if job.job_id not in taken), key=_place)
+    def _queue(self, tier: str) -> list[ModelJob]:
+        return sorted(self.at("queued", tier), key=_place)
 
     def _over(self, job: ModelJob) -> str | None:
         if job.cancelled:
@@ -283,30 +259,8 @@ class QueueModel:
             return "expired"
         return "poison" if job.recoveries >= POISON else None
 
-    def _handed(self, given: Given) -> Given:
-        for job, _ in given.handed:
-            job.state, job.called, job.estimate = "leased", False, (0, 0)
-            job.lease_ends, job.spills = self.now + LEASE_MS, False
-        return given
-
     def _requeue(self, job: ModelJob) -> None:
         job.state, job.spills = "queued", True
-
-    def _correct(self, ending: Settlement, job: ModelJob) -> None:
-        requests, tokens = 0, (0, 0)
-        if not ending.called:
-            requests, tokens = int(job.called), job.estimate
-        elif ending.used_in is not None and ending.used_out is not None:
-            tokens = (job.estimate[0] - ending.used_in, job.estimate[1] - ending.used_out)
-        back = {"rpm": requests, "tpm": sum(tokens), "itpm": tokens[0], "otpm": tokens[1]}
-        for scope in (ending.lease.tier, ending.lease.tier.partition("/")[0]):
-            levels = self.gate(scope).levels
-            for name in levels:
-                levels[name] = float(f"{levels[name] + back[name]:.6f}")
-        base, gate = job.characters / 4, self.gate(ending.lease.tier)
-        if ending.called and ending.used_in and base >= 1:
-            factor = gate.factor + (ending.used_in / base - gate.factor) * 0.05
-            gate.factor = float(f"{max(0.1, min(10, factor)):.4f}")
 
     def _throttle(self, gate: ModelGate, ms: int) -> None:
         if ms == 0 and gate.throttled_until <= self.now:

@@ -43,7 +43,8 @@ local key = K.gate .. scope
 local function forget_refusals()
   for _, name in ipairs({'rpm', 'tpm', 'itpm', 'otpm'}) do
     if redis.call('HGET', key, name .. ':from') == 'refusals' then
-      redis.call('HDEL', key, name, name .. ':limit', name .. ':from', name .. ':top', name .. ':cut', name .. ':grown')
+      if tonumber(redis.call('HGET', key, name) or 0) < 0 then redis.call('HSET', key, name, 0) end
+      redis.call('HDEL', key, name .. ':limit', name .. ':from', name .. ':top', name .. ':cut', name .. ':grown')
     end
   end
 end
