@@ -152,7 +152,7 @@ class LimitMachine(RuleBasedStateMachine):
 
     @invariant()
     def reservations_are_those_of_running_calls(self) -> None:
-        """What is reserved is reserved by calls that run, or whose worker has died and whose lease has not been seen."""
+        """What is reserved is reserved by calls that run, or whose worker has died and whose lease still stands."""
         gate = self._run(self.line.gate())
         most = len(self.running) + len(self.abandoned)
         assert len(self.running) <= int(gate.get("fly", 0)) <= most or most == 0

@@ -167,7 +167,7 @@ class QueueModel:
             self._take(job)
 
     def _check_leases(self, profile: TierProfile, limit: int, queue: list[ModelJob], claim: Claim) -> None:
-        """Only jobs that wait here, earliest deadline first; past a job that must wait only where tokens are limited."""
+        """Only jobs that wait here, earliest deadline first; past one that must wait only where tokens are limited."""
         alive = [job for job in queue if not self._over(job)]
         given = self._leased(claim)
         assert len(given) <= limit

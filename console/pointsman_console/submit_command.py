@@ -13,11 +13,12 @@ from typing import IO, Annotated
 import typer
 from rich.progress import Progress
 
-from pointsman_producer import BatchFile, FileReport, Producer
+from pointsman_producer import BatchFile, FileReport, JobEncoder, Producer
 from pointsman_queue import Settings
 from pointsman_routes import Job, JobInvalid, JobState, Result, parse_duration
 
-from .composition import load_table, open_line
+from .composition import Line, load_table, open_line
+from .forecast import follow
 from .screen import progress_bar, say
 
 _SHOWN = 20
@@ -119,7 +120,8 @@ def submit(
 
 async def _submit(settings: Settings, order: Order) -> int:
     table = load_table(settings)
-    with BatchFile.open(order.file, table.classes, class_override=order.class_name) as file, progress_bar() as bar:
+    opened = BatchFile.open(order.file, table.classes, class_override=order.class_name, misfit=JobEncoder(table).misfit)
+    with opened as file, progress_bar() as bar:
         report = await asyncio.to_thread(_check, file, bar)
         _report_problems(order, report)
         if report.jobs == 0:
@@ -134,7 +136,9 @@ async def _submit(settings: Settings, order: Order) -> int:
             # Opened first: jobs whose results have nowhere to go are not submitted.
             with _opened(order.output) as sink:
                 await _send(producer, file, report, batch_id, order, bar)
-                return await _wait(producer, batch_id, report.jobs, order, bar, sink)
+                tiers = sorted({tier for name in report.classes for tier in table.classes[name].route})
+                with _forecast(line, tiers) as waiting:
+                    return await _wait(producer, batch_id, report.jobs, order, bar, sink, waiting)
 
 
 def _check(file: BatchFile, bar: Progress) -> FileReport:
@@ -177,14 +181,36 @@ async def _send(
         say(f"{known:,} of {report.jobs:,} jobs were in batch {batch_id} already; they are not asked twice")
 
 
+@contextmanager
+def _forecast(line: Line, tiers: list[str]) -> Iterator[list[str]]:
+    """A list that holds the latest estimate of when the queues are empty, in words; empty ones say nothing."""
+    latest = [""]
+
+    def show(text: str) -> None:
+        latest[0] = text
+
+    following = asyncio.create_task(follow(line, tiers, show))
+    try:
+        yield latest
+    finally:
+        following.cancel()
+
+
 async def _wait(
-    producer: Producer, batch_id: str, total: int, order: Order, bar: Progress, sink: IO[str] | None
+    producer: Producer,
+    batch_id: str,
+    total: int,
+    order: Order,
+    bar: Progress,
+    sink: IO[str] | None,
+    waiting: list[str],
 ) -> int:
     tally = Tally()
     task = bar.add_task("waiting", total=total)
     async for result in producer.results(batch_id, timeout=order.timeout_s):
         tally.add(result)
-        bar.update(task, advance=1, description=f"waiting ({tally.fallbacks} not by the primary)")
+        notes = "; ".join(filter(None, (f"{tally.fallbacks} not by the primary", waiting[0])))
+        bar.update(task, advance=1, description=f"waiting ({notes})")
         if sink is not None:
             sink.write(result.to_line() + "\n")
             sink.flush()

@@ -77,6 +77,7 @@ class BatchFile:
         *,
         class_override: str | None = None,
         longest_line: int = LONGEST_LINE,
+        misfit: Callable[[Job], str | None] | None = None,
     ) -> None:
         """Read from a source; see `open` for the arguments."""
         if class_override is not None and class_override not in classes:
@@ -87,6 +88,7 @@ class BatchFile:
         self._parser = LineParser(classes, class_override)
         self._class_override = class_override
         self._longest_line = longest_line
+        self._misfit = misfit
 
     @classmethod
     @contextmanager
@@ -97,6 +99,7 @@ class BatchFile:
         *,
         class_override: str | None = None,
         longest_line: int = LONGEST_LINE,
+        misfit: Callable[[Job], str | None] | None = None,
     ) -> Iterator[Self]:
         """Open a job file.
 
@@ -105,13 +108,14 @@ class BatchFile:
             classes: names of the configured classes.
             class_override: the class of every job, whatever its line says.
             longest_line: bytes; a longer line is a problem and is never held as a whole.
+            misfit: why no tier can ever take a job, or None; from `JobEncoder.misfit`.
 
         Raises:
             FileUnreadable: it cannot be opened.
             JobInvalid: the `class_override` is not configured.
         """
         with Source.open(path) as source:
-            yield cls(source, classes, class_override=class_override, longest_line=longest_line)
+            yield cls(source, classes, class_override=class_override, longest_line=longest_line, misfit=misfit)
 
     @property
     def size(self) -> int:
@@ -177,7 +181,13 @@ class BatchFile:
                 continue
             text = line.removeprefix(_BYTE_ORDER_MARK) if number == 1 else line
             if text and not text.isspace():
-                yield number, parse(number, text)
+                yield number, self._fitting(number, parse(number, text))
+
+    def _fitting(self, number: int, entry: Job | LineProblem) -> Job | LineProblem:
+        if self._misfit is None or not isinstance(entry, Job):
+            return entry
+        problem = self._misfit(entry)
+        return entry if problem is None else LineProblem(number, entry.custom_id, problem)
 
     def _batch_id(self, content_digest: bytes) -> str:
         override = (self._class_override or "").encode()

@@ -10,7 +10,7 @@ from json.encoder import encode_basestring
 from pydantic_core import PydanticSerializationError
 
 from pointsman_queue import NewJob, encode_envelope
-from pointsman_routes import AcceptedRecord, Job, JobInvalid, RouteTable, TaskClass, job_id_for
+from pointsman_routes import AcceptedRecord, Fit, Job, JobInvalid, RouteTable, TaskClass, job_id_for
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +23,8 @@ class _Plan:
     spill_ms: int
     record: str
     """The accepted record in JSON, with `%(...)s` where jobs differ."""
+    fit: Fit | None
+    """None when every job fits."""
 
 
 class JobEncoder:
@@ -51,6 +53,8 @@ class JobEncoder:
             raise JobInvalid(
                 f"job {job.custom_id!r} cannot be written as JSON; use only JSON values in its metadata"
             ) from None
+        if plan.fit is not None and (problem := self.misfit(job)) is not None:
+            raise JobInvalid(f"job {job.custom_id!r} {problem}")
         job_id = job_id_for(batch_id, job.custom_id)
         prompt_digest = job.prompt_digest(asked)
         record = plan.record % {
@@ -72,9 +76,17 @@ class JobEncoder:
             spill_ms=plan.spill_ms,
         )
 
+    def misfit(self, job: Job) -> str | None:
+        """Why a job can never be answered by any tier of its route, whatever the wait; None if it may."""
+        plan = self._plans[job.task_class]
+        most = plan.max_tokens if job.max_tokens is None else job.max_tokens
+        return plan.fit.problem(job.characters, most) if plan.fit is not None else None
+
 
 def _plan(table: RouteTable, name: str, entry: TaskClass) -> _Plan:
+    fit = Fit(table, entry)
     return _Plan(
+        fit=None if fit.unlimited else fit,
         tier=entry.primary,
         max_tokens=entry.max_tokens,
         deadline_ms=_milliseconds(entry.deadline),

@@ -2,6 +2,7 @@
 
 from .connection import MISSING, client, connect, place, redis_errors, redis_settings
 from .envelope import FUNCTION, decode_envelope, encode_envelope, from_json, to_json
+from .gate import BreakerState, Gate, LearnedLimit, read_gate
 from .job_queue import Admission, BatchProgress, JobQueue, NewJob
 from .lease import Claim, Lease
 from .outbox import START, Outbox, OutboxEntry
@@ -9,7 +10,7 @@ from .overview import JobView, Observer, Overview, TierLoad
 from .scripts import script_text
 from .settings import Settings
 from .settlement import Heard, Settlement, SettleStep
-from .switchboard import BreakerState, Gate, Switchboard
+from .switchboard import Switchboard
 from .tier_profile import TierProfile
 from .tier_queue import HEARTBEAT_S, LEASE_S, TierQueue
 from .wake import WakeUps
@@ -28,6 +29,7 @@ __all__ = [
     "Heard",
     "JobQueue",
     "JobView",
+    "LearnedLimit",
     "Lease",
     "NewJob",
     "Observer",
@@ -48,6 +50,7 @@ __all__ = [
     "encode_envelope",
     "from_json",
     "place",
+    "read_gate",
     "redis_errors",
     "redis_settings",
     "script_text",

@@ -1,8 +1,6 @@
 """The switch: tiers and providers off and on, jobs called off; and what a worker must know of a tier's gate."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from enum import StrEnum
+from collections.abc import Sequence
 
 from arq import ArqRedis
 
@@ -10,45 +8,8 @@ from pointsman_routes import JobState, RouteTable, SwitchRecord
 
 from . import keys
 from .connection import redis_errors
+from .gate import Gate, read_gate
 from .scripts import script_text
-
-
-class BreakerState(StrEnum):
-    """The state of a tier's circuit breaker."""
-
-    CLOSED = "closed"
-    """Calls pass."""
-    OPEN = "open"
-    """It failed too often of late; no call passes."""
-    HALF_OPEN = "half-open"
-    """One call passes, to see."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Gate:
-    """Whether a tier or provider takes calls at a moment, and why not."""
-
-    scope: str
-    disabled: str | None = None
-    """The operator's reason."""
-    disabled_by: str | None = None
-    closed: str | None = None
-    """Why the dispatcher itself closed it: exhausted, unauthorized or misrouted."""
-    closed_for_s: float | None = None
-    """None with a reason: until an operator enables it."""
-    breaker: BreakerState = BreakerState.CLOSED
-    throttled_for_s: float = 0
-    throttles: int = 0
-    """429s since Redis began to keep count."""
-    levels: Mapping[str, float]
-    """Of its buckets, as of the last claim."""
-    token_factor: float = 1
-    """Real tokens per estimated token."""
-
-    @property
-    def open(self) -> bool:
-        """Whether jobs may be queued for it."""
-        return self.disabled is None and self.closed is None and self.breaker is not BreakerState.OPEN
 
 
 class Switchboard:
@@ -102,7 +63,7 @@ class Switchboard:
                     pipe.hgetall(keys.GATE + scope)
                 (seconds, micros), *found = await pipe.execute()
         moment = seconds * 1000 + micros / 1000 if now_ms is None else now_ms
-        return {scope: _gate(scope, fields, moment) for scope, fields in zip(scopes, found, strict=True)}
+        return {scope: read_gate(scope, fields, moment) for scope, fields in zip(scopes, found, strict=True)}
 
     async def open_tiers(self, table: RouteTable, tiers: Sequence[str]) -> frozenset[str]:
         """Those of the tiers that are open, their providers too."""
@@ -119,24 +80,3 @@ class Switchboard:
         )
         with redis_errors():
             await self._switch(args=[action, scope, reason, by, record.model_dump_json(), *tiers])
-
-
-def _gate(scope: str, raw: Mapping[bytes, bytes], now_ms: float) -> Gate:
-    fields = {name.decode(): value.decode() for name, value in raw.items()}
-    closed_until = float(fields.get("closed_until", 0))
-    closed = closed_until < 0 or closed_until > now_ms
-    breaker = BreakerState.CLOSED
-    if "open_until" in fields:
-        breaker = BreakerState.OPEN if float(fields["open_until"]) > now_ms else BreakerState.HALF_OPEN
-    return Gate(
-        scope=scope,
-        disabled=fields.get("disabled"),
-        disabled_by=fields.get("disabled_by"),
-        closed=fields.get("closed_reason", "closed") if closed else None,
-        closed_for_s=(closed_until - now_ms) / 1000 if closed_until > now_ms else None,
-        breaker=breaker,
-        throttled_for_s=max(0.0, (float(fields.get("throttled_until", 0)) - now_ms) / 1000),
-        throttles=int(fields.get("throttles", 0)),
-        levels={name: float(fields[name]) for name in ("rpm", "tpm", "itpm", "otpm") if name in fields},
-        token_factor=float(fields.get("factor", 1)),
-    )

@@ -30,6 +30,7 @@ from .errors import (
     ServiceUnavailable,
     UsageProblem,
 )
+from .fit import Fit
 from .job import Job, Message, TextPart, digest, job_id_for
 from .outcome import (
     Empty,
@@ -86,6 +87,7 @@ __all__ = [
     "Exhausted",
     "Fail",
     "FinalRecord",
+    "Fit",
     "HeldRecord",
     "Hold",
     "Invalid",

@@ -171,9 +171,7 @@ async def test_estimate_learns(redis: ArqRedis) -> None:
 
 
 async def test_vendors_wait(redis: ArqRedis) -> None:
-    """A wait the vendor names closes the tier for every worker until then, a shorter one changes nothing, and when it
-    is over the calls come one after the other.
-    """
+    """A wait the vendor names closes the tier for all until then, a shorter one does not, and no herd follows."""
     line, profile = await Line.of(redis), _profile(rpm=600)
     await line.enqueue(*(new_job(f"{number}") for number in range(9)))
     leases = (await line.claim(3, profile=profile)).leases

@@ -11,7 +11,7 @@ from pointsman_console import demo_screen
 from pointsman_console.demo_screen import DemoScreen, TierView
 from pointsman_queue import BreakerState, Gate
 
-_OPEN = Gate(scope="openai/fast", levels={})
+_OPEN = Gate(scope="openai/fast", levels={}, learned={})
 _VIEW = TierView(tier="openai/fast", waiting=3, in_flight=1, refused=2, gate=_OPEN, workers=1)
 
 

@@ -6,8 +6,9 @@ import pytest
 from queue_cases import BACKUP, MAIN, SIDE, make_lease
 from worker_cases import ANSWER, COST, ESTIMATE_COST, finished_of, make_office, make_report, run, the
 
-from pointsman_queue import Settlement
+from pointsman_queue import Heard, Settlement
 from pointsman_routes import (
+    Allowance,
     AttemptFinished,
     Empty,
     Exhausted,
@@ -189,7 +190,32 @@ async def test_throttled(asked: float | None, throttle_ms: int) -> None:
     """A refusal for speed closes the tier for all, and the job keeps its place; it has lost nothing."""
     settlement = await _settle(Throttled(detail="slow", retry_after_s=asked), lease={"failures": 1, "tries_here": 1})
     assert (settlement.step, settlement.throttle_ms) == ("release", throttle_ms)
-    assert settlement.job_fields == {"cost": 0, "skipped": 0}
+    assert settlement.job_fields == {"cost": 0, "skipped": 0, "refused": 1}
+
+
+async def test_throttled_again_and_again() -> None:
+    """A job that is refused for speed time after time steps aside, for longer each time, so that others can go."""
+    waits = []
+    for refusals in (2, 3, 4, 5):
+        settlement = await _settle(Throttled(detail="slow", retry_after_s=None), lease={"refusals": refusals})
+        waits.append((settlement.step, settlement.wait_ms, settlement.job_fields["refused"]))
+    assert waits == [("release", None, 3), ("delay", 8000, 4), ("delay", 16_000, 5), ("delay", 32_000, 6)]
+
+
+async def test_answer_ends_the_row_of_refusals() -> None:
+    """Anything but a refusal for speed begins the count anew, and so does another tier."""
+    assert (await _settle(Empty(), lease={"refusals": 2})).job_fields["refused"] == 0
+    assert (await _settle(Unsupported(detail="long"), lease={"refusals": 2})).job_fields["refused"] == 0
+
+
+async def test_what_the_vendor_says_is_left() -> None:
+    """The figures of an answer travel to the queue, and of a refusal which limit it was."""
+    allowance = Allowance(name="rpm", limit=600, remaining=7, reset_s=1.5)
+    settlement = await _settle(
+        Throttled(detail="slow", retry_after_s=1, limit="requests"), evidence={"allowances": (allowance,)}
+    )
+    assert settlement.heard == (Heard(scope=MAIN, name="rpm", limit=600, left=7, reset_ms=1500),)
+    assert settlement.refused == "requests"
 
 
 async def test_throttled_for_long() -> None:

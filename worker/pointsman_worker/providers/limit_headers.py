@@ -78,10 +78,11 @@ def counts_requests_per_day(base_url: str) -> bool:
 def read_allowances(headers: Mapping[str, str], now: datetime, *, requests_per_day: bool) -> tuple[Allowance, ...]:
     """What is left of each limit, at most one allowance a limit.
 
-    A field nobody can read is None, and an allowance that says neither its limit nor what is left is none.
-    How long a bucket takes to refill would tell a limit per day from one per minute, but not from a window that was
-    just begun, so only the host decides. A moment is counted from the vendor's own clock. Both that clock and Anthropic's moments count whole seconds,
-    so such a reset is off by up to one second either way; and Anthropic rounds the tokens left to thousands.
+    A field nobody can read is None, and an allowance that says neither its limit nor what is left is none. How long a
+    bucket takes to refill would tell a limit per day from one per minute, but not from a window that was just begun,
+    so only the host decides. A moment is counted from the vendor's own clock. Both that clock and Anthropic's moments
+    count whole seconds, so such a reset is off by up to one second either way; and Anthropic rounds the tokens left to
+    thousands.
 
     Args:
         headers: names in lower case.

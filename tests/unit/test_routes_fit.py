@@ -1,0 +1,48 @@
+"""Whether a job can ever pass the limits of its route."""
+
+from typing import Any
+
+import pytest
+from queue_cases import make_table
+
+from pointsman_routes import Fit
+
+MAX = {"counted_tokens": "max_tokens"}
+
+
+def _problem(characters: int, max_tokens: int, *, provider: dict[str, Any] | None = None, **main: int) -> str | None:
+    table = make_table(main=main, provider=provider)
+    return Fit(table, table.classes["solo"]).problem(characters, max_tokens)
+
+
+@pytest.mark.parametrize(
+    ("characters", "max_tokens", "provider", "limits", "fits"),
+    [
+        (8_000_000, 10**6, None, {}, True),
+        (8000, 1, None, {"tpm": 1000}, True),
+        (8008, 1, None, {"tpm": 1000}, False),
+        (8008, 1, None, {"itpm": 1000}, False),
+        (80, 5000, None, {"tpm": 1000, "otpm": 1000}, True),
+        (80, 990, MAX, {"tpm": 1000}, True),
+        (80, 991, MAX, {"tpm": 1000}, False),
+        (80, 1001, MAX, {"otpm": 1000}, False),
+        (80, 5000, MAX, {"rpm": 1}, True),
+    ],
+)
+def test_bounds(characters: int, max_tokens: int, provider: dict[str, Any], limits: dict[str, int], fits: bool) -> None:
+    """Prompts are counted low, answers where the vendor counts max_tokens; a job as large as a limit passes."""
+    assert (_problem(characters, max_tokens, provider=provider, **limits) is None) is fits
+
+
+def test_one_tier_is_enough() -> None:
+    """A job that some tier of its route can take is taken."""
+    table = make_table(main={"tpm": 10})
+    assert Fit(table, table.classes["triage"]).problem(80_000, 1) is None
+
+
+def test_message() -> None:
+    """The message says how much is needed, what the route takes, and what to do."""
+    assert _problem(80_000, 50, provider=MAX, tpm=900) == (
+        "needs at least 10,050 tokens at once, and no tier of the route (alpha/main) takes more than 900; "
+        "shorten the prompt, lower max_tokens, or add a tier"
+    )
