@@ -50,13 +50,8 @@ def test_the_slowest_tier_decides() -> None:
 
 def test_learned_limits() -> None:
     """What was learned is told with where it is from."""
-    fields = {
-        "rpm:limit": "420.4",
-        "rpm:from": "refusals",
-        "tpm:limit": "9000",
-        "tpm:from": "vendor",
-        "tpm:mode": "window",
-    }
-    learned = _gate(**fields).learned
+    taught = {"rpm:limit": "420.4", "rpm:from": "refusals"}
+    told = {"tpm:limit": "9000", "tpm:from": "vendor", "tpm:mode": "window"}
+    learned = _gate(**taught, **told).learned
     assert (learned["rpm"].limit, learned["rpm"].told, learned["rpm"].refills) == (420, False, None)
     assert (learned["tpm"].limit, learned["tpm"].told, learned["tpm"].refills) == (9000, True, False)
