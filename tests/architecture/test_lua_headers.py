@@ -7,6 +7,7 @@ import pytest
 from project_tree import package_of, relative
 
 _SCRIPTS = sorted((package_of("queue") / "scripts").glob("*.lua"))
+_CHAPTERS = sorted((package_of("queue") / "scripts" / "chapters").glob("*.lua"))
 _VERBS = {"claim", "enqueue", "renew", "settle", "switch"}
 
 
@@ -44,6 +45,17 @@ def test_no_scan_of_all_keys(path: Path) -> None:
     assert not re.search(r"call\(\s*['\"](KEYS|SCAN|FLUSHALL|FLUSHDB)['\"]", text, re.IGNORECASE)
     assert "os.time" not in text
     assert "os.clock" not in text
+
+
+@pytest.mark.parametrize("path", _CHAPTERS, ids=relative)
+def test_chapters_say_whose_they_are(path: Path) -> None:
+    """A chapter opens with the scripts that read it, and takes nothing but what they hand to its functions."""
+    header = _header(path)
+    assert re.fullmatch(r"-- Chapter of (claim|settle|claim and settle): .*", header[0])
+    body = path.read_text()
+    assert "ARGV" not in body
+    assert "KEYS" not in body
+    assert "os.time" not in body
 
 
 def test_the_five_scripts() -> None:

@@ -289,3 +289,13 @@ def test_real_files(path: Path) -> None:
         report = file.check()
     assert report.problems == ()
     assert report.jobs == len(path.read_bytes().splitlines())
+
+
+def test_a_job_that_never_fits(tmp_path: Path) -> None:
+    """What no tier can ever take is a problem of its line, found before anything is submitted."""
+    path = tmp_path / "jobs.jsonl"
+    line = '{"custom_id": "%s", "class": "triage", "messages": [{"role": "user", "content": "%s"}]}\n'
+    path.write_text(line % ("a", "short") + line % ("b", "x" * 900))
+    with BatchFile.open(path, ["triage"], misfit=lambda job: "is too long" if job.characters > 800 else None) as file:
+        report = file.check()
+    assert (report.jobs, [str(problem) for problem in report.problems]) == (1, ["line 2: is too long"])

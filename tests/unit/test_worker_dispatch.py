@@ -165,6 +165,22 @@ async def test_backups_take_jobs_back_to_the_primary() -> None:
     assert (moved.to, moved.job_fields["path"]) == (MAIN, f"{MAIN}:overloaded,{SIDE}:disabled")
 
 
+@pytest.mark.parametrize(
+    ("open_tiers", "barred", "to"),
+    [
+        ({BACKUP, SIDE}, set(), SIDE),
+        ({BACKUP}, set(), BACKUP),
+        ({BACKUP, SIDE}, {SIDE}, BACKUP),
+    ],
+)
+async def test_goes_where_it_waits_less(open_tiers: set[str], barred: set[str], to: str) -> None:
+    """A job that would wait too long goes to the tier the claim named, if that is open to it; else to the next."""
+    lease = make_lease(reason="rate_limited", better=SIDE, barred=frozenset(barred))
+    (moved,) = await relocate(lease, open_tiers=frozenset(open_tiers))
+    assert (moved.step, moved.to) == ("move", to)
+    assert the(MovedRecord, moved).reason is Reason.RATE_LIMITED
+
+
 async def test_unusable_jobs_that_are_handed_over() -> None:
     """A job that cannot be read, or whose class is gone, fails wherever it is handed over."""
     settlements = await relocate(

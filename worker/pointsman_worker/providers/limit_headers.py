@@ -126,4 +126,3 @@ def _reset_s(text: str | None, headers: Mapping[str, str], now: datetime) -> flo
     if reset_s is None and (moment := moment_of(text)) is not None:
         reset_s = seconds_until(moment, headers, now)
     return reset_s if reset_s is not None and reset_s <= _LONGEST_RESET_S else None
-
