@@ -21,6 +21,10 @@ end
 local function slots_left(place)
   local busy, left = redis.call('ZCARD', K.leases .. place.tier), math.huge
   local own, shared = place.gates[1].conf.concurrency or 0, place.gates[2].conf.concurrency or 0
+  -- Nothing can be in flight where nothing is leased, whatever was left by a worker of another version.
+  if busy == 0 and (number_in(place.gates[1], 'fly') or 0) > 0 then
+    fly(place.gates[1], -math.huge, -math.huge, -math.huge)
+  end
   if own > 0 then left = own - busy end
   if shared > 0 then
     local all = 0
