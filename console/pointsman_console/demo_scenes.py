@@ -12,6 +12,7 @@ from .demo_stage import Stage
 
 FAST, STRONG, HOUSE = "openai/fast", "anthropic/strong", "local/house"
 THROTTLED_JOBS = 72
+REFUSED_CALLS, REFUSED_S = 3, 2.0
 CUT_JOBS = 4
 STALL_S = 10.0
 """How long the vendor takes over the calls to be cut: enough for them to be under way, and less than a lease."""
@@ -34,14 +35,19 @@ async def play(stage: Stage) -> None:
 
 
 async def throttled_vendor(stage: Stage) -> None:
-    """More triage than the vendor grants: 429s, a closed bucket, and nobody loses anything."""
+    """More triage than the vendor grants: 429s, a closed bucket, and nobody loses anything.
+
+    Its headers would spare it the 429s, so it refuses the first calls for no reason, as vendors do.
+    """
     screen = stage.screen
     screen.scene(
         1, f"Triage: {THROTTLED_JOBS} jobs, a vendor that grants 60 a minute, a configuration that hopes for more"
     )
+    await stage.vendors["openai"].refuse(times=REFUSED_CALLS, retry_after=REFUSED_S)
     results = await stage.answers(await stage.submit(triage_jobs(THROTTLED_JOBS)))
     refused = (await stage.view(FAST)).refused
-    screen.say(f"{_answered(results)}; the vendor refused {refused} calls with 429, and each waited as it was told")
+    screen.say(f"{_answered(results)}; the vendor refused {refused} calls with 429, and each waited as it was told;")
+    screen.say("from then on its headers said what was left, and that was kept to")
 
 
 async def killed_worker(stage: Stage, group: asyncio.TaskGroup) -> asyncio.Task[None]:

@@ -70,6 +70,11 @@ class Vendor:
         """Answer again."""
         await self._admin("DELETE", "scenario")
 
+    async def refuse(self, *, times: int, retry_after: float) -> None:
+        """Refuse the next few requests with 429, whatever the limits say."""
+        fail = {"type": "fail", "status": 429, "retry_after": retry_after, "times": times}
+        await self._admin("POST", "scenario", {"behaviors": [fail]})
+
     async def stall(self, seconds: float, *, times: int) -> None:
         """Take so long over the next few requests."""
         await self._admin("POST", "scenario", {"behaviors": [{"type": "delay", "seconds": seconds, "times": times}]})

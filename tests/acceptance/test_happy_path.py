@@ -39,7 +39,7 @@ def _marked(line: dict[str, Any]) -> dict[str, Any]:
 def _in_form(line: dict[str, Any], number: int) -> dict[str, Any]:
     if "body" in line or number % 2:
         return line
-    body = {"model": line["class"], "messages": line["messages"], "max_tokens": line["max_tokens"]}
+    body = {"model": line["class"], "messages": line["messages"], "max_tokens": line.get("max_tokens", 64)}
     return {"custom_id": line["custom_id"], "method": "POST", "url": "/v1/chat/completions", "body": body}
 
 
