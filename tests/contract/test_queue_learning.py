@@ -111,12 +111,18 @@ async def test_window_that_begins_anew(redis: ArqRedis) -> None:
 
 
 async def test_newest_answer_counts(redis: ArqRedis) -> None:
-    """The answer of an older call than the newest heard says nothing new, however late it comes."""
+    """An answer that says more is only believed if its call began after the one that said less was answered."""
     line, profile = await _line(redis), _profile(rpm=600)
     older, newer = (await line.claim(2, profile=profile)).leases
     await line.settle(settlement(newer, "finish", heard=_says(5)))
     await line.settle(settlement(older, "finish", heard=_says(500)))
-    assert await _count(line, profile) == 4  # the older call was in flight when the newer was answered
+    lease, *more = (await line.claim(50, profile=profile)).leases
+    assert len(more) == 4
+    await line.clock.advance(1)
+    await line.settle(*(settlement(entry, "finish", heard=_says(0)) for entry in more))
+    await line.clock.advance(1)
+    await line.settle(settlement(lease, "finish", heard=_says(300)))
+    assert await _count(line, profile) == 0
 
 
 async def test_no_limit_is_lost_to_garbage(redis: ArqRedis) -> None:
@@ -241,3 +247,15 @@ async def test_smaller_jobs_pass_with_what_is_to_spare(redis: ArqRedis) -> None:
     assert given == ["small"]
     await line.clock.advance(62_000)
     assert [lease.job_id for lease in (await line.claim(profile=profile)).leases][:1] == ["large"]
+
+
+async def test_answers_out_of_order(redis: ArqRedis) -> None:
+    """However the answers of a burst come in, once all are there everything the vendor has left can be used."""
+    line, profile = await _line(redis), _profile(rpm=3000)
+    leases = (await line.claim(50, profile=profile)).leases
+    assert len(leases) == 50
+    for number in [49, *range(24, 49), *range(24)]:
+        heard = _says(2999 - number, limit=3000)
+        await line.settle(settlement(leases[number], "finish", heard=heard))
+    gate = await line.gate()
+    assert float(gate["rpm"]) == pytest.approx(2950)

@@ -60,7 +60,10 @@ local function reap()
       quarantine(id)
     else
       if job[1] then
-        for _, gate in ipairs(here.gates) do fly(gate, -1, -(tonumber(job[6]) or 0), -(tonumber(job[7]) or 0)) end
+        for _, gate in ipairs(here.gates) do
+          fly(gate, -1, -(tonumber(job[6]) or 0), -(tonumber(job[7]) or 0))
+          unheard(gate, {}, tonumber(job[6]) or 0, tonumber(job[7]) or 0)
+        end
         -- The small subtraction keeps 0.07 * 100, a hair above 7, from costing 8.
         local cost = math.ceil(tonumber(job[6]) * ask.price_in + tonumber(job[7]) * ask.price_out - 0.000001)
         record('attempt_finished', string.format(

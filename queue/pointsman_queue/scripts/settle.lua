@@ -45,9 +45,14 @@ local function account(head, job)
     if requests ~= 0 or unused_in ~= 0 or back_out ~= 0 then
       take(gate, math.floor(started / 1000 / SLOT_MS), -requests, -unused_in, -back_out)
     end
+    local heard = {}
     for _, item in ipairs(head.seen or {}) do
-      if item.scope == scope then hear(gate, item, tonumber(head.fence)) end
+      if item.scope == scope then
+        hear(gate, item, started)
+        heard[item.name] = true
+      end
     end
+    if head.called then unheard(gate, heard, est_in, est_out) end
   end
   if not head.called then return end
   local gate, base = gate_of(head.tier), (tonumber(job[3]) or 0) / 4

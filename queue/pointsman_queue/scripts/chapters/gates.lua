@@ -8,7 +8,8 @@
 --   <limit>:mode             bucket: it refills all the time; window: what was used leaves it a minute later
 --   <limit>:counted          of a window: newest slot of the log that the vendor has let go of already
 --   <limit>:doubt            until when it is taken for a window whatever answers say, ms
---   <limit>:seen :reset      fence of the newest answer learnt from; when the vendor says it is whole again, ms
+--   <limit>:said :said_at    what the vendor last said is left, and when, us
+--   <limit>:reset            when the vendor says a window is whole again, ms
 --   <limit>:top :cut :grown  of refusals: what was too much; when it was cut, us; when it last grew, ms
 --   w:from w:last w:requests w:input w:output   the log of the last minute: its slots, and their sums
 --   fly fly_in fly_out       calls in flight, and the tokens they have reserved

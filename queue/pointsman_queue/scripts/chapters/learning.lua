@@ -48,6 +48,17 @@ local function learn_day(gate, item)
   put(gate, 'day_used', math.max(0, limit - item.left + in_flight(gate, 'rpd')))
 end
 
+-- What the vendor said last is left. Answers come in any order, so one that says more is only believed if its call began
+-- after the one that said less was answered; what has come back meanwhile is added.
+local function last_said(gate, item, limit, bucket)
+  local said, at = number_in(gate, item.name .. ':said'), number_in(gate, item.name .. ':said_at')
+  if said and bucket then said = math.min(limit, said + limit / 60000 * math.max(0, now_us - at) / 1000) end
+  if said and item.left > said and item.started <= at then return said end
+  put(gate, item.name .. ':said', item.left)
+  put(gate, item.name .. ':said_at', now_text)
+  return item.left
+end
+
 local function learn_minute(gate, item)
   local name = item.name
   local limit = item.limit or limit_of(gate, name)
@@ -62,8 +73,8 @@ local function learn_minute(gate, item)
   put(gate, name .. ':reset', not bucket and item.reset_ms and math.ceil(now_ms + item.reset_ms + SLOT_MS) or nil)
   local entry, from = entry_of(gate, name), nil
   local before = entry.level
+  local left = last_said(gate, item, limit, bucket) - in_flight(gate, name)
   limit, from = limit_of(gate, name)
-  local left = item.left - in_flight(gate, name)
   -- It has refilled since the call reached the vendor. When that was nobody knows, but it was answered for as long as
   -- the fastest answer took, at least.
   if bucket then left = left + limit / 60000 * (number_in(gate, 'fastest') or 0) end
@@ -76,27 +87,19 @@ local function learn_minute(gate, item)
   return before < 1 and entry.level >= 1
 end
 
--- Hear what an answer says is left. Answers come in any order: those of older calls than the newest learnt from say
--- nothing new, and of those that come together the one that says least is the last that the vendor counted.
-local function hear(gate, item, fence)
+-- Hear what an answer says is left.
+local function hear(gate, item, started)
   gate.news = gate.news or {}
-  local before = gate.news[item.name]
-  if not before then
-    if fence < (number_in(gate, item.name .. ':seen') or -1) then return end
-  elseif item.left and before.left and item.left > before.left then
-    item = before
-  end
-  item.fence = math.max(fence, before and before.fence or fence)
-  gate.news[item.name] = item
+  item.started = started
+  gate.news[#gate.news + 1] = item
 end
 
 -- Learn what was heard. Returns the gates that have something to give which they had not before.
 local function learn()
   local opened = {}
   for _, gate in pairs(gates) do
-    for name, item in pairs(gate.news or {}) do
-      put(gate, name .. ':seen', item.fence)
-      if name == 'rpd' then
+    for _, item in ipairs(gate.news or {}) do
+      if item.name == 'rpd' then
         learn_day(gate, item)
       elseif learn_minute(gate, item) then
         opened[#opened + 1] = gate

@@ -142,9 +142,13 @@ local function limits_of(gate)
       if name == 'rpm' and entry.capacity < 1 then entry.capacity = 1 end
       local level = number_in(gate, name) or entry.capacity
       if entry.window then
+        local back = 0
         for slot, used in pairs(gate.left) do
-          if slot > (number_in(gate, name .. ':counted') or 0) then level = level + amount_of(name, used) end
+          if slot > (number_in(gate, name .. ':counted') or 0) then back = back + amount_of(name, used) end
         end
+        level = level + back
+        local said = number_in(gate, name .. ':said')
+        if said and back > 0 then put(gate, name .. ':said', math.min(limit, said + back)) end
         local reset = reset_of(gate, name)
         if reset and reset <= now_ms then
           -- The vendor's time is up: one call, or a second's tokens, go out and see.
@@ -233,6 +237,14 @@ local function fly(gate, calls, tokens_in, tokens_out)
   put(gate, 'fly', math.max(0, (number_in(gate, 'fly') or 0) + calls))
   put(gate, 'fly_in', math.max(0, (number_in(gate, 'fly_in') or 0) + tokens_in))
   put(gate, 'fly_out', math.max(0, (number_in(gate, 'fly_out') or 0) + tokens_out))
+end
+
+-- A call has ended and its answer says nothing of these limits: the vendor may have counted it since it last said.
+local function unheard(gate, heard, tokens_in, tokens_out)
+  for _, name in ipairs(LIMITS) do
+    local said = number_in(gate, name .. ':said')
+    if said and not heard[name] then put(gate, name .. ':said', said - need_of(name, tokens_in, tokens_out)) end
+  end
 end
 
 -- Take a call's share out of a gate; less than nothing gives it back.
