@@ -164,16 +164,19 @@ local function throttle(head, job)
   cut(gate, head.refused, tonumber(job[12]) or now_us, ms)
 end
 
--- Milliseconds between two ends of jobs at a tier, smoothed over ten seconds.
-local function learn_gap(tier, ended_now)
+-- Milliseconds between two answers of late: ten seconds by a count in which older ones fade. After a pause it begins at
+-- the pace of the limits.
+local function learn_gap(tier, answered)
   local gate = gate_of(tier)
-  local last = number_in(gate, 'ended')
-  if last and now_ms > last then
-    local gap = (now_ms - last) / ended_now
-    local weight = math.exp((last - now_ms) / 10000)
-    put(gate, 'gap', gap + ((number_in(gate, 'gap') or gap) - gap) * weight)
+  local last, count = number_in(gate, 'ended') or 0, number_in(gate, 'answered')
+  if not count or now_ms - last > 60000 then
+    local pace = number_in(gate, 'pace') or 0
+    count, last = pace > 0 and 10000 / pace or 0, now_ms
   end
-  if not last or now_ms > last then put(gate, 'ended', now_ms) end
+  count = count * math.exp((last - now_ms) / 10000) + answered
+  put(gate, 'answered', count)
+  put(gate, 'gap', 10000 / count)
+  put(gate, 'ended', now_ms)
 end
 
 -- Of two closings the longer one holds; the one for the operator is the longest.

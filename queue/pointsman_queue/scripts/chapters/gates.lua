@@ -16,7 +16,8 @@
 --   width                    calls at once while no limit is known
 --   day day_used             requests of the vendor's day
 --   mean_in mean_out         sizes of jobs
---   latency fastest gap ended   ms of a call, of the fastest, between two ends
+--   latency fastest          ms of a call, and of the fastest
+--   gap answered ended       ms between two answers of late, by that count, and when the last came
 --   pace free_at head head_at scan              ms a job; when the next can go; who waits first, until when; spilling
 --   factor out:<class>       tokens counted for each estimated one; length of an answer most stay below
 --   disabled ... throttled_until ... open_until ...   switch, closings, breaker
