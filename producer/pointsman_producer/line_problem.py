@@ -60,7 +60,7 @@ def _reason(details: ErrorDetails, places: Mapping[str, str]) -> str:
     location = details["loc"]
     if location[:1] == ("messages",) and location[2:3] == ("content",) and len(location) > 3:
         place = _place(location[:3], places)
-        return f'{place} must be a text, or a list of {{"type": "text", "text": "..."}}'
+        return f'{place} must be a text, or a list of {{"type": "text", "text": "..."}} and images'
     place = _place(location, places)
     match details["type"]:
         case "extra_forbidden":

@@ -63,7 +63,7 @@ class TierProfile:
             others=others,
             least_spill_ms=round(min(waits) * 1000) if waits else None,
             fragment=_compact(names)[1:-1],
-            timezone=provider.timezone,
+            timezone=provider.midnight_zone,
         )
 
     @classmethod

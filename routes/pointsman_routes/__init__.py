@@ -31,7 +31,9 @@ from .errors import (
     UsageProblem,
 )
 from .fit import Fit
-from .job import Job, Message, TextPart, digest, job_id_for
+from .geography import may_be_processed_in
+from .job import Job, digest, job_id_for
+from .message import CalledFunction, ImagePart, ImageUrl, Message, TextPart, ToolCall
 from .outcome import (
     Empty,
     Exhausted,
@@ -49,7 +51,8 @@ from .outcome import (
     Unknown,
     Unsupported,
 )
-from .provider import CountedTokens, KeySource, LearnLimits, Provider, ProviderKind
+from .provider import CountedTokens, KeySource, LearnLimits, Provider, is_loopback
+from .provider_kind import Auth, KindTraits, ProviderKind
 from .record import (
     AcceptedRecord,
     AttemptFinished,
@@ -68,6 +71,7 @@ from .schema import config_schema
 from .state import JobState, Reason
 from .task_class import OnEmpty, OnExhausted, OnRefused, OnTruncated, TaskClass
 from .tier import Limits, Price, Tier
+from .tool import Function, JsonSchema, NamedTool, ReasoningEffort, ResponseFormat, Tool, ToolChoice
 from .wire import Wire
 
 __all__ = [
@@ -77,6 +81,8 @@ __all__ = [
     "Answer",
     "AttemptFinished",
     "AttemptStarted",
+    "Auth",
+    "CalledFunction",
     "Closing",
     "ConfigError",
     "CountedTokens",
@@ -88,16 +94,21 @@ __all__ = [
     "Fail",
     "FinalRecord",
     "Fit",
+    "Function",
     "HeldRecord",
     "Hold",
+    "ImagePart",
+    "ImageUrl",
     "Invalid",
     "Job",
     "JobConflict",
     "JobInvalid",
     "JobNotFound",
     "JobState",
+    "JsonSchema",
     "KeyMissing",
     "KeySource",
+    "KindTraits",
     "LearnLimits",
     "LimitName",
     "Limits",
@@ -105,6 +116,7 @@ __all__ = [
     "Misrouted",
     "Move",
     "MovedRecord",
+    "NamedTool",
     "Ok",
     "OnEmpty",
     "OnExhausted",
@@ -122,11 +134,13 @@ __all__ = [
     "QueueFull",
     "Rate",
     "Reason",
+    "ReasoningEffort",
     "Record",
     "RecordKind",
     "Refused",
     "Requested",
     "Response",
+    "ResponseFormat",
     "Result",
     "ResultError",
     "RouteTable",
@@ -142,6 +156,9 @@ __all__ = [
     "Throttled",
     "Tier",
     "TokenCount",
+    "Tool",
+    "ToolCall",
+    "ToolChoice",
     "Transient",
     "Truncated",
     "Unauthorized",
@@ -158,7 +175,9 @@ __all__ = [
     "digest",
     "format_duration",
     "format_usd",
+    "is_loopback",
     "job_id_for",
+    "may_be_processed_in",
     "parse_duration",
     "read_route_table",
     "relocate",

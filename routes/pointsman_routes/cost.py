@@ -20,11 +20,14 @@ class Rate:
 
     def cost(self, usage: Usage) -> int:
         """Micro-USD for what was used, rounded up. Never negative, whatever the vendor claims to have cached."""
-        cached_price = self.price.cached_input if self.price.cached_input is not None else self.price.input
-        fresh = max(0, usage.input_tokens - usage.cached_input_tokens)
+        price = self.price
+        cached_price = price.cached_input if price.cached_input is not None else price.input
+        write_price = price.cache_write if price.cache_write is not None else price.input
+        fresh = max(0, usage.input_tokens - usage.cached_input_tokens - usage.cache_write_tokens)
         total = (
-            fresh * self.price.input
+            fresh * price.input
             + usage.cached_input_tokens * cached_price
-            + usage.output_tokens * self.price.output
+            + usage.cache_write_tokens * write_price
+            + usage.output_tokens * price.output
         )
         return int(Decimal(total).to_integral_value(rounding=ROUND_CEILING))

@@ -2,38 +2,18 @@
 
 import hashlib
 import json
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import AliasChoices, Field, StringConstraints, field_validator, model_validator
 
+from .message import Message
+from .tool import NamedTool, ReasoningEffort, ResponseFormat, Tool, ToolChoice
 from .wire import Wire
 
-Role = Literal["system", "developer", "user", "assistant"]
 CustomId = Annotated[str, StringConstraints(min_length=1, max_length=256)]
 ClassName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_.-]{0,63}$")]
 _NAMES = {"custom_id", "metadata"}
 _encode = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode
-
-
-class TextPart(Wire):
-    """A piece of a message's content, in the spelling of the chat completions API."""
-
-    type: Literal["text"]
-    text: str
-
-
-class Message(Wire):
-    """One turn of the conversation."""
-
-    role: Role
-    content: str | tuple[TextPart, ...]
-
-    @property
-    def text(self) -> str:
-        """The content as one string."""
-        if isinstance(self.content, str):
-            return self.content
-        return "".join(part.text for part in self.content)
 
 
 class Job(Wire):
@@ -53,6 +33,13 @@ class Job(Wire):
     top_p: float | None = Field(default=None, gt=0, le=1)
     stop: tuple[str, ...] | None = Field(default=None, max_length=16)
     seed: int | None = None
+    response_format: ResponseFormat | None = None
+    """The form of the answer; absent is text."""
+    tools: tuple[Tool, ...] | None = Field(default=None, min_length=1, max_length=128)
+    """Functions the model may call instead of answering."""
+    tool_choice: ToolChoice | None = None
+    reasoning_effort: ReasoningEffort | None = None
+    """How long a model thinks before it answers; the vendor's default when absent."""
     metadata: dict[str, Any] = Field(default_factory=dict)
     """Carried along, never sent to a vendor."""
 
@@ -64,30 +51,49 @@ class Job(Wire):
     @field_validator("messages")
     @classmethod
     def _says_something(cls, value: tuple[Message, ...]) -> tuple[Message, ...]:
-        if not any(message.text.strip() for message in value):
+        if not any(message.says_something for message in value):
             raise ValueError("every message is empty")
         return value
 
     @model_validator(mode="after")
+    def _choice_of_tools(self) -> "Job":
+        if self.tool_choice is not None:
+            names = {tool.function.name for tool in self.tools or ()}
+            if not names:
+                raise ValueError("`tool_choice` needs `tools`")
+            if isinstance(self.tool_choice, NamedTool) and self.tool_choice.function.name not in names:
+                raise ValueError("`tool_choice` names a function that is not among the `tools`")
+        return self
+
+    @model_validator(mode="after")
     def _can_travel(self) -> "Job":
         try:
-            "".join((*(message.text for message in self.messages), *(self.stop or ()))).encode()
+            "".join((*(text for message in self.messages for text in message.texts()), *(self.stop or ()))).encode()
             if self.metadata:
-                json.dumps(self.metadata, allow_nan=False, ensure_ascii=False).encode()
+                _encode(self.metadata).encode()
+            if self.tools is not None or self.response_format is not None:
+                _encode(self._form()).encode()
         except (TypeError, ValueError, RecursionError):
             raise ValueError(
-                "cannot be written as JSON in UTF-8; look for half a surrogate pair, or `metadata` that is no JSON"
+                "cannot be written as JSON in UTF-8; look for half a surrogate pair, "
+                "or for `metadata`, `tools` or a schema that is no JSON"
             ) from None
         return self
 
     @property
     def characters(self) -> int:
-        """Characters a vendor will read; the base of the token estimate."""
-        total = 0
-        for message in self.messages:
-            content = message.content
-            total += len(content) if isinstance(content, str) else len(message.text)
-        return total
+        """Characters a vendor will read, tools and schema included; the base of the token estimate."""
+        form = self._form()
+        return sum(message.characters for message in self.messages) + (len(_encode(form)) if form else 0)
+
+    def _form(self) -> dict[str, Any]:
+        """What is asked of the form of the answer, as plain values."""
+        form: dict[str, Any] = {}
+        if self.tools is not None:
+            form["tools"] = [tool.model_dump(exclude_none=True) for tool in self.tools]
+        if self.response_format is not None:
+            form["response_format"] = self.response_format.model_dump(by_alias=True, exclude_none=True)
+        return form
 
     def asked(self) -> str:
         """What is asked, as compact JSON: class, messages and parameters, not the names the producer gave it.

@@ -79,9 +79,20 @@ class AttemptFinished(AttemptIdentity):
     provider_request_id: str | None = None
     response_model: str | None = None
     """The model the vendor says it used."""
+    response_region: str | None = None
+    """Where the vendor says it was processed."""
+    upstream: str | None = None
+    """Who answered behind a broker, as the broker says."""
+    service_tier: str | None = None
+    """The class of service the vendor says it was answered at."""
     finish_reason: str | None = None
     input_tokens: int | None = None
+    """All of them, those read from and written to a cache included."""
+    cached_input_tokens: int | None = None
+    cache_write_tokens: int | None = None
     output_tokens: int | None = None
+    """All of them, reasoning included."""
+    reasoning_tokens: int | None = None
     usage_source: Literal["vendor", "estimate", "none"]
     """`estimate` when the call may have been billed and nobody said how much; `none` when it was not billed."""
     cost_microusd: int | None = None

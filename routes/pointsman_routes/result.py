@@ -30,7 +30,13 @@ class TokenCount(Wire):
     """Tokens of the attempt that answered."""
 
     input_tokens: int
+    """All of them, the cached ones included."""
     output_tokens: int
+    """All of them, reasoning included."""
+    cached_input_tokens: int = 0
+    cache_write_tokens: int = 0
+    reasoning_tokens: int | None = None
+    """None when the vendor does not say."""
 
 
 class Story(Wire):

@@ -29,7 +29,7 @@ class Limits(Wire):
     otpm: Limit = 0
     """Output tokens a minute."""
     rpd: Limit = 0
-    """Requests a day; the day is UTC."""
+    """Requests a day, which ends at the vendor's midnight."""
     concurrency: Limit = 0
     """Calls in flight at once."""
 
@@ -43,14 +43,16 @@ class Price(Wire):
     """Output tokens, reasoning included."""
     cached_input: Decimal | None = Field(default=None, ge=0, le=1_000_000)
     """Input tokens the vendor read from its cache; the input price when absent."""
+    cache_write: Decimal | None = Field(default=None, ge=0, le=1_000_000)
+    """Input tokens the vendor wrote to its cache; the input price when absent."""
 
-    @field_validator("input", "output", "cached_input", mode="before")
+    @field_validator("input", "output", "cached_input", "cache_write", mode="before")
     @classmethod
     def _exact(cls, value: object) -> object:
         # 0.1 in TOML is the decimal 0.1, not its nearest binary fraction.
         return Decimal(repr(value)) if isinstance(value, float) else value
 
-    @field_validator("input", "output", "cached_input")
+    @field_validator("input", "output", "cached_input", "cache_write")
     @classmethod
     def _canonical(cls, value: Decimal | None) -> Decimal | None:
         # 2, 2.0 and 2.00 are one price and must not change the policy digest.
@@ -78,6 +80,8 @@ class Tier(Wire):
     """Rate that may be spent at once until the vendor's headers say more."""
     timeout: PositiveDuration = timedelta(seconds=60)
     """For the whole call."""
+    service_tier: str | None = Field(default=None, pattern=r"^[a-z][a-z0-9_-]{0,31}$")
+    """The vendor's class of service to ask for, such as `flex`; its own choice when absent."""
     price: Price | None = None
     """Own price; otherwise the public price list."""
 

@@ -123,12 +123,12 @@ def test_override(line: bytes) -> None:
         (_line(messages=[{"role": "user", "content": " "}]), '"messages": every message is empty'),
         (_line(messages=[{"role": "user"}]), '"messages[0].content" is missing; add it'),
         (
-            _line(messages=[{"role": "user", "content": [{"type": "image_url", "image_url": {"url": _SECRET}}]}]),
-            '"messages[0].content" must be a text, or a list of {"type": "text", "text": "..."}',
+            _line(messages=[{"role": "user", "content": [{"type": "input_audio", "input_audio": {"data": _SECRET}}]}]),
+            '"messages[0].content" must be a text, or a list of {"type": "text", "text": "..."} and images',
         ),
         (
             _line(messages=[{"role": "pilot", "content": _SECRET}]),
-            "\"messages[0].role\" should be 'system', 'developer', 'user' or 'assistant'",
+            "\"messages[0].role\" should be 'system', 'developer', 'user', 'assistant' or 'tool'",
         ),
         (_line(temperature=3), '"temperature" should be less than or equal to 2'),
         (

@@ -136,7 +136,7 @@ def test_address_is_required_where_there_is_no_default() -> None:
     assert "api_key" not in raw["providers"]["beta"]
     del raw["providers"]["beta"]["base_url"]
     (problem,) = problems_of(raw)
-    assert str(problem).startswith("providers.beta: an openai-compatible provider has no default address; write")
+    assert str(problem).startswith("providers.beta: a provider of kind openai-compatible has no default address; write")
 
 
 @pytest.mark.parametrize("key", ["providers", "classes"])

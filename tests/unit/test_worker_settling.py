@@ -94,6 +94,8 @@ async def test_attempt_record() -> None:
         response_model="a-large-0613",
         finish_reason="end_turn",
         input_tokens=12,
+        cached_input_tokens=0,
+        cache_write_tokens=0,
         output_tokens=5,
         usage_source="vendor",
         cost_microusd=COST,

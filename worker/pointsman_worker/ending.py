@@ -3,7 +3,7 @@
 import hashlib
 import json
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -142,7 +142,7 @@ def _final_record(
         accepted_at=lease.accepted_at,
         policy_digest=office.table.policy_digest,
         prompt_digest=job.prompt_digest() if job else _UNREADABLE,
-        response_digest=hashlib.sha256(serving.answer.content.encode()).hexdigest() if serving else None,
+        response_digest=hashlib.sha256(serving.answer.canonical().encode()).hexdigest() if serving else None,
     )
 
 
@@ -185,7 +185,7 @@ def _result_line(lease: Lease, record: FinalRecord, serving: Serving | None, ste
             "downgraded": record.downgraded,
             "truncated": serving.truncated if serving else False,
             "attempts": record.attempts,
-            "usage": {"input_tokens": usage.input_tokens, "output_tokens": usage.output_tokens} if usage else None,
+            "usage": asdict(usage) if usage else None,
             "cost_usd": format_usd(record.cost_microusd) if record.cost_microusd is not None else None,
         },
     }
@@ -211,7 +211,7 @@ def _response(lease: Lease, serving: Serving, usage: Usage | None) -> dict[str, 
         "choices": [
             {
                 "index": 0,
-                "message": {"role": "assistant", "content": serving.answer.content},
+                "message": _message(serving.answer),
                 "finish_reason": serving.answer.finish_reason,
             }
         ],
@@ -223,4 +223,14 @@ def _response(lease: Lease, serving: Serving, usage: Usage | None) -> dict[str, 
             "total_tokens": usage.input_tokens + usage.output_tokens,
             "prompt_tokens_details": {"cached_tokens": usage.cached_input_tokens},
         }
+        if usage.reasoning_tokens is not None:
+            body["usage"]["completion_tokens_details"] = {"reasoning_tokens": usage.reasoning_tokens}
     return {"status_code": 200, "request_id": serving.report.evidence.provider_request_id, "body": body}
+
+
+def _message(answer: Answer) -> dict[str, Any]:
+    message: dict[str, Any] = {"role": "assistant", "content": answer.content}
+    if answer.tool_calls:
+        message["content"] = answer.content or None
+        message["tool_calls"] = [call.model_dump() for call in answer.tool_calls]
+    return message

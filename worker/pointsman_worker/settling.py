@@ -21,6 +21,7 @@ from pointsman_routes import (
     Succeed,
     SwitchRecord,
     Throttled,
+    Usage,
     Wait,
 )
 
@@ -152,15 +153,29 @@ def _attempt(office: Office, lease: Lease, report: Report, decision: Decision, c
             "http_status": evidence.http_status,
             "provider_request_id": evidence.provider_request_id,
             "response_model": evidence.response_model,
+            "response_region": evidence.response_region,
+            "upstream": evidence.upstream,
+            "service_tier": evidence.service_tier,
             "finish_reason": evidence.finish_reason,
-            "input_tokens": usage.input_tokens if usage else None,
-            "output_tokens": usage.output_tokens if usage else None,
+            **_tokens(usage),
             "usage_source": charge.source,
             "cost_microusd": charge.microusd,
             "retry_after_s": _retry_after(report.outcome),
             "counted": decision.counted,
         }
     )
+
+
+def _tokens(usage: Usage | None) -> dict[str, int | None]:
+    if usage is None:
+        return {}
+    return {
+        "input_tokens": usage.input_tokens,
+        "cached_input_tokens": usage.cached_input_tokens,
+        "cache_write_tokens": usage.cache_write_tokens,
+        "output_tokens": usage.output_tokens,
+        "reasoning_tokens": usage.reasoning_tokens,
+    }
 
 
 def _closed(office: Office, lease: Lease, reason: Reason) -> SwitchRecord:

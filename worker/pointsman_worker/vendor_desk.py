@@ -7,7 +7,7 @@ import httpx
 from pointsman_routes import Evidence, Job, RouteTable, Transient, Unsupported
 
 from .http_client import call
-from .providers import Ask, ProviderCodec
+from .providers import Ask, ProviderCodec, keeps_to
 from .report import Report
 
 
@@ -45,4 +45,4 @@ class HttpDesk:
         if isinstance(raw, Transient):
             return Report(outcome=raw, evidence=Evidence())
         reply = codec.read(entry, raw)
-        return Report(outcome=reply.outcome, evidence=reply.evidence)
+        return Report(outcome=keeps_to(job, reply.outcome), evidence=reply.evidence)

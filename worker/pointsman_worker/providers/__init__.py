@@ -1,6 +1,7 @@
 """The wire formats of the vendors: a job into a request, an answer into an outcome. No I/O."""
 
+from .judging import keeps_to
 from .protocol import Ask, ProviderCodec, RawReply, Reply, WireRequest
 from .registry import DEFAULT_BASE_URLS, codec_for
 
-__all__ = ["DEFAULT_BASE_URLS", "Ask", "ProviderCodec", "RawReply", "Reply", "WireRequest", "codec_for"]
+__all__ = ["DEFAULT_BASE_URLS", "Ask", "ProviderCodec", "RawReply", "Reply", "WireRequest", "codec_for", "keeps_to"]

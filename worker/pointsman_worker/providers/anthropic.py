@@ -8,18 +8,18 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Final
 
-from pointsman_routes import Exhausted, Job, Message, Outcome, Refused, Throttled, Unsupported, Usage
+from pointsman_routes import Job, Message, OutcomeKind, TextPart, Unsupported, Usage
 
 from .failure import Failure
 from .json_codec import JsonCodec
 from .judging import Finish, Spoken
-from .openai import to_json
-from .payload import count_of, object_of, text_of
+from .payload import count_of, object_of, text_of, to_json
 from .protocol import Ask, WireRequest
+from .signal_table import Signal
 
 API_VERSION: Final = "2023-06-01"
 
-_FINISHES: Final[Mapping[str, Finish]] = {
+_FINISHES: Final[Mapping[str | None, Finish]] = {
     "end_turn": Finish.STOP,
     "stop_sequence": Finish.STOP,
     "tool_use": Finish.STOP,
@@ -33,6 +33,41 @@ _SPENT: Final = re.compile(r"\b(?:usage|spend|spending) (?:limit|cap)|credit bal
 _REGAIN: Final = re.compile(r"regain access on (\d{4}-\d{2}-\d{2}) at (\d{2}:\d{2}) utc")
 _NOWHERE: Final = frozenset({"not_available"})
 """`inference_geo` of a model that predates it."""
+
+
+def _regained_after(failure: Failure) -> float | None:
+    """Seconds until access returns, where the message names the moment: "... on 2026-11-01 at 00:00 UTC"."""
+    found = _REGAIN.search(failure.message)
+    if found is None:
+        return None
+    try:
+        moment = datetime.fromisoformat(f"{found[1]}T{found[2]}").replace(tzinfo=UTC)
+    except ValueError:
+        return None
+    return max(0.0, (moment - failure.now).total_seconds())
+
+
+_MONEY: Final = frozenset({400, 402, 429})
+_SIGNALS: Final = (
+    Signal(says="`billing_error`", names=frozenset({"billing_error"}), outcome=OutcomeKind.EXHAUSTED),
+    Signal(
+        says="400, 402, 429 `enforced_spend_limit_reached`",
+        status=_MONEY,
+        names=frozenset({"enforced_spend_limit_reached"}),
+        outcome=OutcomeKind.EXHAUSTED,
+        reset_s=_regained_after,
+    ),
+    Signal(
+        says="400, 402, 429 whose message speaks of a usage or spend limit, or of credit",
+        status=_MONEY,
+        words=_SPENT,
+        outcome=OutcomeKind.EXHAUSTED,
+        reset_s=_regained_after,
+    ),
+    Signal(says="429", status=frozenset({429}), outcome=OutcomeKind.THROTTLED),
+    Signal(says="a message on `inference_geo`", words=re.compile("inference_geo"), outcome=OutcomeKind.UNSUPPORTED),
+    Signal(says="a message on content filtering", words=re.compile("content filtering"), outcome=OutcomeKind.REFUSED),
+)
 
 
 class AnthropicCodec(JsonCodec):
@@ -51,6 +86,9 @@ class AnthropicCodec(JsonCodec):
     so have those of many stand-ins and gateways. Only an error that says so in words is exhausted; any other 429
     is throttled, with or without a wait.
     """
+
+    finishes = _FINISHES
+    signals = _SIGNALS
 
     def build(self, ask: Ask) -> WireRequest | Unsupported:
         """See `ProviderCodec`."""
@@ -76,7 +114,7 @@ class AnthropicCodec(JsonCodec):
             headers["x-api-key"] = self._key.reveal()
         return WireRequest(url=f"{self._base_url}/v1/messages", headers=headers, body=to_json(body))
 
-    def _spoken(self, payload: Mapping[str, object]) -> Spoken | None:
+    def _spoken(self, payload: Mapping[str, object], headers: Mapping[str, str]) -> Spoken | None:
         blocks, reason = payload.get("content"), payload.get("stop_reason")
         if not isinstance(blocks, list) or not all(isinstance(block, dict) for block in blocks):
             return None
@@ -101,18 +139,6 @@ class AnthropicCodec(JsonCodec):
         if fresh is None or said is None or written is None or cached is None:
             return None
         return Usage(input_tokens=fresh + written + cached, output_tokens=said, cached_input_tokens=cached)
-
-    def _signal(self, failure: Failure) -> Outcome | None:
-        spent = "enforced_spend_limit_reached" in failure.names or _SPENT.search(failure.message) is not None
-        if "billing_error" in failure.names or (spent and failure.status in (400, 402, 429)):
-            return Exhausted(detail=failure.detail, reset_after_s=_regained_after(failure))
-        if failure.status == 429:
-            return Throttled(detail=failure.detail, retry_after_s=failure.retry_after_s, limit=failure.limit)
-        if "inference_geo" in failure.message:
-            return Unsupported(detail=failure.detail)
-        if "content filtering" in failure.message:
-            return Refused(detail=failure.detail)
-        return None
 
 
 def _opening(job: Job) -> int:
@@ -147,16 +173,8 @@ def _system(messages: tuple[Message, ...]) -> str | list[dict[str, str]]:
 def _content(message: Message) -> str | list[dict[str, str]]:
     if isinstance(message.content, str):
         return message.content
-    return [{"type": "text", "text": part.text} for part in message.content]
+    return [{"type": "text", "text": part.text} for part in message.parts if isinstance(part, TextPart)]
 
 
-def _regained_after(failure: Failure) -> float | None:
-    """Seconds until access returns, where the message names the moment: "... on 2026-11-01 at 00:00 UTC"."""
-    found = _REGAIN.search(failure.message)
-    if found is None:
-        return None
-    try:
-        moment = datetime.fromisoformat(f"{found[1]}T{found[2]}").replace(tzinfo=UTC)
-    except ValueError:
-        return None
-    return max(0.0, (moment - failure.now).total_seconds())
+class AnthropicCompatibleCodec(AnthropicCodec):
+    """Anthropic's messages as others speak them."""

@@ -1,8 +1,4 @@
-"""A call the vendor refused: its error read, and the outcome each status stands for.
-
-What only one vendor says is in that vendor's codec and is asked first; this is what is common to all.
-Sources: OpenAI's and Anthropic's error references, RFC 9110, and for 498 and 529 Groq and Anthropic.
-"""
+"""A call the vendor refused: its error, read from a body in any of the shapes in use."""
 
 import re
 from collections.abc import Mapping
@@ -10,18 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final, Literal
 
-from pointsman_routes import (
-    Allowance,
-    Exhausted,
-    Invalid,
-    Outcome,
-    Overloaded,
-    Refused,
-    Throttled,
-    Transient,
-    Unauthorized,
-    Unsupported,
-)
+from pointsman_routes import Allowance, Outcome, Transient
 
 from .payload import object_of, text_of
 from .redaction import Redactor
@@ -50,15 +35,6 @@ _STATUS_OF_NAME: Final[Mapping[str, int]] = {
 }
 """For an error inside a 200: the status its type or code is sent with elsewhere."""
 
-_NOT_THIS_TIER: Final = re.compile(
-    r"context (?:length|window|limit|size)|prompt is too long|too many (?:input )?tokens"
-    r"|not supported|unsupported|does not support|cannot both be specified|deprecated for this model"
-    r"|max(?:_completion)?_tokens\b.{0,80}(?:too large|too high|at most|maximum allowed|exceed)"
-    r"|invalid model|model .{0,80}(?:does not exist|not found)"
-)
-"""In the message of a 400: the request is sound, this model cannot take it. Taking too much for that moves a
-job that fails elsewhere too; taking too little fails a job another tier would have answered."""
-
 _OF_REQUESTS: Final = re.compile(
     r"\brequests per min|\bfor requests\b|\(rpm\)|\bnumber of requests?\b(?! tokens)"
     r"|\brequests? rate limit\b|\bcall rate limit\b"
@@ -68,8 +44,6 @@ _OF_TOKENS: Final = re.compile(
 )
 """OpenAI's and Groq's "on tokens per min (TPM)", Anthropic's "number of request tokens has exceeded", Azure's "call
 rate limit" for requests, Mistral's "requests rate limit"."""
-
-_FILTERED: Final = re.compile(r"content filter|content management policy|usage polic|safety system")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -158,53 +132,9 @@ def refused_limit(
     return "requests" if requests else "tokens"
 
 
-def by_status(failure: Failure) -> Outcome:
-    """The outcome of a status when the vendor's codec has nothing more precise.
-
-    A 404 is a model or a path this account does not have: the tier is wrong, not the job. A status nobody
-    expects below 400 is a redirect, which is not followed, or nonsense: transient, so the tier is left.
-    """
-    detail, status = failure.detail, failure.status
-    if status in _BY_STATUS:
-        return _BY_STATUS[status](detail=detail)
-    if status in (429, 498):
-        return Throttled(detail=detail, retry_after_s=failure.retry_after_s, limit=failure.limit)
-    if status in (502, 503, 529):
-        return Overloaded(detail=detail, retry_after_s=failure.retry_after_s)
-    if status in (400, 422):
-        return _request_refused(failure)
-    if status in (504, 524):
-        # A gateway gave up waiting; the model behind it may have gone on, and be billed.
-        return Transient(detail=detail, may_be_billed=True)
-    return Invalid(detail=detail) if 400 <= status < 500 else Transient(detail=detail)
-
-
 def inside_success(outcome: Outcome) -> Outcome:
     """The outcome of an error that came inside a 200: generation had started, so it may have been billed."""
     return replace(outcome, may_be_billed=True) if isinstance(outcome, Transient) else outcome
-
-
-_BY_STATUS: Final[Mapping[int, type[Unauthorized] | type[Exhausted] | type[Unsupported] | type[Transient]]] = {
-    401: Unauthorized,
-    402: Exhausted,
-    403: Unauthorized,
-    404: Unsupported,
-    405: Unsupported,
-    408: Transient,
-    409: Transient,
-    410: Unsupported,
-    413: Unsupported,
-    424: Transient,
-    425: Transient,
-}
-
-
-def _request_refused(failure: Failure) -> Outcome:
-    if _FILTERED.search(failure.message):
-        return Refused(detail=failure.detail)
-    if _NOT_THIS_TIER.search(failure.message):
-        return Unsupported(detail=failure.detail)
-    return Invalid(detail=failure.detail)
 
 
 def _name(value: object) -> str:

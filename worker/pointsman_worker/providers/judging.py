@@ -1,9 +1,24 @@
 """The judgement every kind shares, once its codec knows what the vendor said."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from pointsman_routes import Answer, Empty, Misrouted, Ok, Outcome, Refused, Tier, Transient, Truncated
+from pydantic_core import from_json
+
+from pointsman_routes import (
+    Answer,
+    Empty,
+    Job,
+    Misrouted,
+    Ok,
+    Outcome,
+    Refused,
+    Tier,
+    ToolCall,
+    Transient,
+    Truncated,
+    may_be_processed_in,
+)
 
 
 class Finish(StrEnum):
@@ -31,6 +46,11 @@ class Spoken:
     """As the vendor names it; None when it names none."""
     region: str | None = None
     """Where the vendor says it was processed; None when it does not say."""
+    tool_calls: tuple[ToolCall, ...] = ()
+    upstream: str | None = None
+    """Who answered behind a broker, as the broker says."""
+    service_tier: str | None = None
+    """The class of service it was answered at, as the vendor says."""
 
 
 def judge(spoken: Spoken, tier: Tier, region: str | None) -> Outcome:
@@ -47,17 +67,40 @@ def judge(spoken: Spoken, tier: Tier, region: str | None) -> Outcome:
     """
     if not tier.serves(spoken.model):
         return Misrouted(detail=f"asked for {tier.model}, answered by {_short(spoken.model)}")
-    if region not in (None, "global", spoken.region) and spoken.region is not None:
+    if not may_be_processed_in(region, spoken.region):
         return Misrouted(detail=f"declared region is {region}, processed in {_short(spoken.region)}")
     if spoken.finish is Finish.REFUSED:
         return Refused(detail=_short(spoken.finish_reason) or "refusal")
     if spoken.finish is Finish.BROKEN:
         detail = f"the answer ended for an unknown reason: {_short(spoken.finish_reason)}"
         return Transient(detail=detail, may_be_billed=True)
-    if not _says_something(spoken.content):
+    if not _says_something(spoken.content) and not spoken.tool_calls:
         return Empty()
-    answer = Answer(content=spoken.content, finish_reason=spoken.finish.value)
+    reason = "tool_calls" if spoken.tool_calls and spoken.finish is Finish.STOP else spoken.finish.value
+    answer = Answer(content=spoken.content, finish_reason=reason, tool_calls=spoken.tool_calls)
     return Truncated(answer=answer) if spoken.finish is Finish.LENGTH else Ok(answer=answer)
+
+
+def keeps_to(job: Job, outcome: Outcome) -> Outcome:
+    """The outcome, unless the answer is not of the form the job asked for.
+
+    A call of a tool nobody offered says nothing; where JSON was asked for, whatever is no JSON is a broken answer. One
+    that stopped at the token limit is not looked at: it is cut, and known to be. That an answer follows its schema is
+    the vendor's promise and not checked here.
+    """
+    if not isinstance(outcome, Ok):
+        return outcome
+    answer = outcome.answer
+    if answer.tool_calls and not job.tools:
+        if not _says_something(answer.content):
+            return Empty()
+        return Ok(answer=replace(answer, tool_calls=(), finish_reason="stop"))
+    if job.response_format is not None and job.response_format.wants_json and not answer.tool_calls:
+        try:
+            from_json(answer.content, allow_inf_nan=False)
+        except ValueError:
+            return Transient(detail="JSON was asked for and the answer is none", may_be_billed=True)
+    return outcome
 
 
 def _says_something(content: str) -> bool:

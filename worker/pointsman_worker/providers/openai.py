@@ -4,31 +4,21 @@ Sources: OpenAI's API reference (chat completions, error codes, rate limits; the
 help article 6614457), and what vLLM, Groq, Mistral and OpenRouter document where they differ.
 """
 
-import json
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, time, timedelta
 from typing import ClassVar, Final
 
-from pointsman_routes import (
-    Exhausted,
-    Job,
-    Message,
-    Outcome,
-    Overloaded,
-    Refused,
-    Throttled,
-    Unsupported,
-    Usage,
-)
+from pointsman_routes import Job, Message, OutcomeKind, TextPart, Unsupported, Usage
 
 from .failure import Failure
 from .json_codec import JsonCodec
 from .judging import Finish, Spoken
-from .payload import count_of, object_of, text_of
+from .payload import count_of, object_of, text_of, to_json
 from .protocol import Ask, WireRequest
+from .signal_table import Signal
 
-_FINISHES: Final[Mapping[str | None, Finish]] = {
+CHAT_FINISHES: Final[Mapping[str | None, Finish]] = {
     "stop": Finish.STOP,
     "eos": Finish.STOP,
     "eos_token": Finish.STOP,
@@ -81,6 +71,62 @@ _PER_DAY: Final = re.compile(r"\b(?:requests|tokens) per day\b|\((?:rpd|tpd)\)")
 _LIMIT_ZERO: Final = re.compile(r"\blimit:? 0(?![\d.])")
 
 
+def _until_midnight(now: datetime) -> float:
+    today = now.astimezone(UTC)
+    midnight = datetime.combine(today.date() + timedelta(days=1), time(), tzinfo=UTC)
+    return (midnight - today).total_seconds()
+
+
+def _day_ends_after(failure: Failure) -> float:
+    wait = failure.retry_after_s
+    return wait if wait is not None else _until_midnight(failure.now)
+
+
+_TOO_MANY: Final = frozenset({429})
+CHAT_SIGNALS: Final = (
+    Signal(
+        says="`insufficient_quota`, or a code of a spend limit, of no credit or of billing",
+        names=_EXHAUSTED,
+        outcome=OutcomeKind.EXHAUSTED,
+    ),
+    Signal(
+        says="429 `resource_unavailable`: flex processing without capacity",
+        status=_TOO_MANY,
+        names=frozenset({"resource_unavailable"}),
+        outcome=OutcomeKind.OVERLOADED,
+    ),
+    Signal(
+        says='429 whose message says "resource unavailable"',
+        status=_TOO_MANY,
+        words=re.compile("resource unavailable"),
+        outcome=OutcomeKind.OVERLOADED,
+    ),
+    # It never passes, however long it waits.
+    Signal(
+        says='429 "Request too large": larger than the whole limit',
+        status=_TOO_MANY,
+        words=re.compile(r"\Arequest too large"),
+        outcome=OutcomeKind.UNSUPPORTED,
+    ),
+    Signal(says="429 with a limit of 0", status=_TOO_MANY, words=_LIMIT_ZERO, outcome=OutcomeKind.EXHAUSTED),
+    Signal(
+        says="429 of a limit per day: until the vendor's time, or UTC midnight if it names none",
+        status=_TOO_MANY,
+        words=_PER_DAY,
+        outcome=OutcomeKind.EXHAUSTED,
+        reset_s=_day_ends_after,
+    ),
+    Signal(says="429", status=_TOO_MANY, outcome=OutcomeKind.THROTTLED),
+    Signal(says="a code of a content filter or policy", names=_REFUSED, outcome=OutcomeKind.REFUSED),
+    Signal(
+        says="a code of an unknown model, a context too long, an unsupported parameter",
+        names=_UNSUPPORTED,
+        outcome=OutcomeKind.UNSUPPORTED,
+    ),
+)
+"""What everybody who speaks chat completions means by an error."""
+
+
 class OpenAICompatibleCodec(JsonCodec):
     """Chat completions as everybody but OpenAI means them.
 
@@ -92,6 +138,8 @@ class OpenAICompatibleCodec(JsonCodec):
     _limit_field: ClassVar[str] = "max_tokens"
     _developer_role: ClassVar[str] = "system"
     _most_stops: ClassVar[int | None] = None
+    finishes = CHAT_FINISHES
+    signals = CHAT_SIGNALS
 
     def build(self, ask: Ask) -> WireRequest | Unsupported:
         """See `ProviderCodec`."""
@@ -113,9 +161,10 @@ class OpenAICompatibleCodec(JsonCodec):
         role = self._developer_role if message.role == "developer" else message.role
         if isinstance(message.content, str):
             return {"role": role, "content": message.content}
-        return {"role": role, "content": [{"type": "text", "text": part.text} for part in message.content]}
+        texts = (part.text for part in message.parts if isinstance(part, TextPart))
+        return {"role": role, "content": [{"type": "text", "text": text} for text in texts]}
 
-    def _spoken(self, payload: Mapping[str, object]) -> Spoken | None:
+    def _spoken(self, payload: Mapping[str, object], headers: Mapping[str, str]) -> Spoken | None:
         choices = payload.get("choices")
         if not isinstance(choices, list):
             return None
@@ -127,7 +176,7 @@ class OpenAICompatibleCodec(JsonCodec):
         content = _content(object_of(message).get("content"))
         if not isinstance(message, dict) or content is None or not isinstance(reason, str | None):
             return None
-        finish = _FINISHES.get(reason, Finish.BROKEN)
+        finish = self.finishes.get(reason, Finish.BROKEN)
         if text_of(message.get("refusal")) is not None:
             finish, reason = Finish.REFUSED, "refusal"
         return Spoken(content=content, finish=finish, finish_reason=reason, model=model)
@@ -146,17 +195,6 @@ class OpenAICompatibleCodec(JsonCodec):
         choice = object_of(choices[0]) if isinstance(choices, list) and choices else {}
         return choice if choice.get("error") else super()._error_inside(payload)
 
-    def _signal(self, failure: Failure) -> Outcome | None:
-        if failure.names & _EXHAUSTED:
-            return Exhausted(detail=failure.detail)
-        if failure.status == 429:
-            return _too_many(failure)
-        if failure.names & _REFUSED:
-            return Refused(detail=failure.detail)
-        if failure.names & _UNSUPPORTED:
-            return Unsupported(detail=failure.detail)
-        return None
-
 
 class OpenAICodec(OpenAICompatibleCodec):
     """OpenAI's own chat completions.
@@ -168,11 +206,6 @@ class OpenAICodec(OpenAICompatibleCodec):
     _limit_field = "max_completion_tokens"
     _developer_role = "developer"
     _most_stops = 4
-
-
-def to_json(body: Mapping[str, object]) -> bytes:
-    """Compact JSON in UTF-8; a Job holds no text that cannot be written so."""
-    return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
 
 
 def _parameters(job: Job) -> dict[str, object]:
@@ -187,28 +220,3 @@ def _content(content: object) -> str | None:
     if not isinstance(content, list) or not all(isinstance(part, dict) for part in content):
         return None
     return "".join(text_of(part.get("text")) or "" for part in content if part.get("type") == "text")
-
-
-def _too_many(failure: Failure) -> Outcome:
-    """A 429 that is not about money. Most are a matter of waiting; four are not.
-
-    A request larger than the whole per-minute limit never passes, however long it waits. A limit of zero never
-    refills. A limit per day closes the tier until the vendor's time or, if it names none, until UTC midnight.
-    And 429 `resource_unavailable` is flex processing without capacity.
-    """
-    detail, wait = failure.detail, failure.retry_after_s
-    if "resource_unavailable" in failure.names or "resource unavailable" in failure.message:
-        return Overloaded(detail=detail, retry_after_s=wait)
-    if failure.message.startswith("request too large"):
-        return Unsupported(detail=detail)
-    if _LIMIT_ZERO.search(failure.message):
-        return Exhausted(detail=detail)
-    if _PER_DAY.search(failure.message):
-        return Exhausted(detail=detail, reset_after_s=wait if wait is not None else _until_midnight(failure.now))
-    return Throttled(detail=detail, retry_after_s=wait, limit=failure.limit)
-
-
-def _until_midnight(now: datetime) -> float:
-    today = now.astimezone(UTC)
-    midnight = datetime.combine(today.date() + timedelta(days=1), time(), tzinfo=UTC)
-    return (midnight - today).total_seconds()

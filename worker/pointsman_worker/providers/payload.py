@@ -1,5 +1,6 @@
-"""Reading vendors' JSON without trusting its shape: a field of the wrong type is an absent one."""
+"""Writing JSON, and reading vendors' without trusting its shape: a field of the wrong type is an absent one."""
 
+import json
 from collections.abc import Mapping
 
 from pydantic_core import from_json
@@ -38,3 +39,8 @@ def count_of(value: object) -> int | None:
     if isinstance(value, bool) or not isinstance(value, int):
         return None
     return value if 0 <= value <= _MOST_TOKENS else None
+
+
+def to_json(body: Mapping[str, object]) -> bytes:
+    """Compact JSON in UTF-8; a Job holds no text that cannot be written so."""
+    return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
