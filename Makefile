@@ -61,7 +61,7 @@ bench-limits: install ## Measure how close to a vendor's limit the workers drive
 lock: install ## Renew the lock files in requirements/ (UPGRADE=1 takes the newest versions)
 	$(LOCK) $(if $(UPGRADE),--upgrade) --output-file requirements/runtime.txt pyproject.toml
 	$(LOCK) $(if $(UPGRADE),--upgrade) --group pyproject.toml:build --output-file requirements/build.txt
-	$(LOCK) $(if $(UPGRADE),--upgrade) --extra demo --group dev --constraint requirements/runtime.txt \
+	$(LOCK) $(if $(UPGRADE),--upgrade) --extra bedrock --extra demo --group dev --constraint requirements/runtime.txt \
 		--output-file requirements/dev.txt pyproject.toml
 
 clean: ## Remove .venv and what the tools leave behind
