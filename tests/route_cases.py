@@ -73,6 +73,7 @@ def raw_table(
                 "kind": "openai",
                 "owner": "team@example.com",
                 "api_key": {"env": "ALPHA_KEY"},
+                "base_url": "https://gateway.example.com/v1",
                 "region": "eu",
                 "retention_days": 30,
                 "tiers": {"main": {"model": "a-large", "quality": 0.9, "context_window": 100_000, **(tier or {})}},

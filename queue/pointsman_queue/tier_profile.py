@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from pointsman_routes import Limits, Provider, Rate, RouteTable
+from pointsman_routes import Limits, Provider, Rate, RouteTable, TaskClass, forbidden
 
 _compact = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
 
@@ -25,6 +25,7 @@ class TierProfile:
     price_in: float
     price_out: float
     hops: dict[str, int]
+    """By class its position on the route; only of classes that it may serve, so that no other is leased for a call."""
     others: dict[str, tuple[str, ...]]
     """By class the tiers its jobs may go to from here: those after this one on the route, then those before it."""
     least_spill_ms: int | None
@@ -46,8 +47,8 @@ class TierProfile:
             "region": provider.region,
             "policy_digest": table.policy_digest,
         }
-        classes = table.classes_through(tier_name)
-        others = {entry.name: entry.after(tier_name) for entry in classes if entry.after(tier_name)}
+        classes = [entry for entry in table.classes.values() if forbidden(table, entry, tier_name) is None]
+        others = {entry.name: tiers for entry in classes if (tiers := _elsewhere(table, entry, tier_name))}
         waits = [entry.spill_after.total_seconds() for entry in classes if entry.name in others]
         siblings = tuple(entry.name for entry in provider.tiers.values())
         shared_burst = min(entry.burst.total_seconds() for entry in provider.tiers.values())
@@ -59,7 +60,7 @@ class TierProfile:
             account_tiers=siblings,
             price_in=float(rate.price.input),
             price_out=float(rate.price.output),
-            hops={entry.name: entry.hop(tier_name) for entry in table.classes.values()},
+            hops={entry.name: entry.hop(tier_name) for entry in classes},
             others=others,
             least_spill_ms=round(min(waits) * 1000) if waits else None,
             fragment=_compact(names)[1:-1],
@@ -103,6 +104,11 @@ class TierProfile:
     def confs(self, zone_s: int) -> tuple[str, str]:
         """The limits of the tier and of its account as gates keep them: JSON."""
         return _compact({**self.limits, "zone_s": zone_s}), _compact({**self.account, "zone_s": zone_s})
+
+
+def _elsewhere(table: RouteTable, task_class: TaskClass, tier_name: str) -> tuple[str, ...]:
+    """Where jobs may go from the tier, in order."""
+    return tuple(name for name in task_class.after(tier_name) if forbidden(table, task_class, name) is None)
 
 
 def _conf(provider: Provider, limits: Limits, burst_s: float) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """The contract of the house: job, task class, tier, route table, outcome, `decide()`. Pure: no I/O."""
 
+from .allowed import Rule, RuleName, allowed_tiers, forbidden, rules
 from .answer import Allowance, Answer, Evidence, LimitName, Usage
 from .check import check_surroundings
 from .cost import Rate
@@ -145,6 +146,8 @@ __all__ = [
     "ResultError",
     "RouteTable",
     "Served",
+    "Rule",
+    "RuleName",
     "ServiceUnavailable",
     "Standing",
     "Step",
@@ -169,11 +172,13 @@ __all__ = [
     "Wait",
     "Wire",
     "build_route_table",
+    "allowed_tiers",
     "check_surroundings",
     "config_schema",
     "decide",
     "digest",
     "format_duration",
+    "forbidden",
     "format_usd",
     "is_loopback",
     "job_id_for",
@@ -182,3 +187,4 @@ __all__ = [
     "read_route_table",
     "relocate",
 ]
+    "rules",

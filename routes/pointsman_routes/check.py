@@ -1,13 +1,37 @@
 """What must hold between sections: routes, floors, regions, retention, prices, keys."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Final
 
+from .allowed import RuleName, demands
 from .errors import Problem
 from .provider import Provider
+from .residency import residency_problems
 from .task_class import TaskClass
 from .tier import Tier
 
 Providers = Mapping[str, Provider]
+
+_REMEDIES: Final[Mapping[RuleName, str]] = {
+    RuleName.REGION: "remove it from the route, or set `region` of provider {provider!r}",
+    RuleName.RETENTION: "remove it from the route, or set `retention_days` of provider {provider!r}",
+    RuleName.QUALITY: "remove it from the route, or name it in `allow_below_floor`",
+}
+
+
+def check_providers(providers: Providers, found: Sequence[Problem]) -> list[Problem]:
+    """Check that each vendor can keep what is declared of it.
+
+    Args:
+        providers: the providers that are well formed.
+        found: the mistakes in them. A provider that has one is left out: without its mistaken key it may not be what
+            its author meant.
+    """
+    problems: list[Problem] = []
+    for name, provider in providers.items():
+        if not any(f"{problem.path}.".startswith(f"providers.{name}.") for problem in found):
+            problems += residency_problems(provider)
+    return problems
 
 
 def check_classes(providers: Providers, classes: Mapping[str, TaskClass], known: frozenset[str]) -> list[Problem]:
@@ -27,8 +51,11 @@ def check_classes(providers: Providers, classes: Mapping[str, TaskClass], known:
             tier = provider.tiers.get(tier_name.partition("/")[2]) if provider else None
             if provider is not None and tier is not None:
                 where = f"{path}.route[{position}]"
-                problems += _check_residency(where, entry, provider, tier)
-                problems += _check_floor(where, entry, tier)
+                problems += [
+                    Problem(where, rule.because, _REMEDIES[rule.name].format(provider=provider.name))
+                    for rule in demands(entry, provider, tier)
+                    if not rule.holds
+                ]
                 problems += _check_window(f"{path}.max_tokens", entry, tier)
     return problems
 
@@ -76,36 +103,6 @@ def _check_names(path: str, entry: TaskClass, known: frozenset[str]) -> Iterable
         if tier not in entry.route:
             where = f"{path}.allow_below_floor[{position}]"
             yield Problem(where, f"{tier!r} is not on the route", "remove it, or add the tier to the route")
-
-
-def _check_residency(where: str, entry: TaskClass, provider: Provider, tier: Tier) -> Iterable[Problem]:
-    if entry.regions is not None and provider.region not in entry.regions:
-        region = f"in region {provider.region!r}" if provider.region else "in no known region"
-        yield Problem(
-            where,
-            f"{tier.name!r} is {region}, outside {', '.join(entry.regions)}",
-            f"remove it from the route, or set `region` of provider {provider.name!r}",
-        )
-    longest = entry.max_retention_days
-    if longest is not None and (provider.retention_days is None or provider.retention_days > longest):
-        kept = "an unknown time" if provider.retention_days is None else f"{provider.retention_days} days"
-        yield Problem(
-            where,
-            f"{tier.name!r} keeps data for {kept}, above max_retention_days = {longest}",
-            f"remove it from the route, or set `retention_days` of provider {provider.name!r}",
-        )
-
-
-def _check_floor(where: str, entry: TaskClass, tier: Tier) -> Iterable[Problem]:
-    if entry.quality_floor == 0 or tier.name in entry.allow_below_floor:
-        return
-    if tier.quality is None or tier.quality < entry.quality_floor:
-        measured = "unmeasured" if tier.quality is None else str(tier.quality)
-        yield Problem(
-            where,
-            f"quality of {tier.name!r} is {measured}, below the floor {entry.quality_floor}",
-            "remove it from the route, or name it in `allow_below_floor`",
-        )
 
 
 def _check_window(where: str, entry: TaskClass, tier: Tier) -> Iterable[Problem]:

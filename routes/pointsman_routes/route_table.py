@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from pydantic import Field, ValidationError
 from pydantic_core import ErrorDetails
 
-from .check import check_classes
+from .check import check_classes, check_providers
 from .errors import ConfigError, Problem
 from .job import ClassName, digest
 from .provider import Name, Provider
@@ -85,6 +85,7 @@ def build_route_table(raw: Mapping[str, Any]) -> RouteTable:
         if key not in ("providers", "classes")
     ]
     providers = _sections(raw, "providers", Provider, problems)
+    problems += check_providers(providers, problems)
     classes = _sections(raw, "classes", TaskClass, problems)
     problems += check_classes(providers, classes, known=frozenset(_tier_names(raw)))
     if problems:

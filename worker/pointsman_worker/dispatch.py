@@ -25,6 +25,7 @@ from pointsman_routes import (
     Unsupported,
     Wait,
     decide,
+    forbidden,
     relocate,
 )
 
@@ -94,8 +95,12 @@ class Dispatcher:
 
     async def _ask(self, lease: Lease) -> Report:
         task_class = self._office.table.classes.get(lease.task_class)
-        if lease.job is None or task_class is None or lease.tier not in task_class.route:
-            return Report(outcome=Unsupported(detail="not a job for this tier"), evidence=Evidence(), called=False)
+        if lease.job is None or task_class is None:
+            return _not_asked("not a job for this tier")
+        # The claim lets none of these through. What leaves this house is worth a second look.
+        reason = forbidden(self._office.table, task_class, lease.tier)
+        if reason is not None:
+            return _not_asked(reason)
         max_tokens = lease.job.max_tokens or task_class.max_tokens
         if lease.seconds_left > self._office.table.tiers[lease.tier].timeout.total_seconds():
             return await self._desk.ask(lease.tier, lease.job, max_tokens)
@@ -114,7 +119,7 @@ class Dispatcher:
             return decide(self._standing(lease, task_class, frozenset()), report.outcome)
         open_tiers = await self._open_tiers(task_class.route)
         standing = self._standing(lease, task_class, open_tiers)
-        if lease.tier not in task_class.route:
+        if forbidden(self._office.table, task_class, lease.tier) is not None:
             return Decision(step=relocate(standing, Reason.OFF_ROUTE))
         return decide(standing, report.outcome)
 
@@ -137,10 +142,12 @@ class Dispatcher:
         if lease.job is None or task_class is None:
             return _unusable(lease, task_class)
         reason = Reason.named(lease.reason) or Reason.OFF_ROUTE
-        if lease.better in open_tiers & frozenset(task_class.route) - lease.barred:
+        standing = self._standing(lease, task_class, open_tiers)
+        if lease.better in open_tiers & frozenset(task_class.route) - standing.barred:
             return Move(tier=lease.better, reason=reason)
-        step = relocate(self._standing(lease, task_class, open_tiers), reason)
-        if reason is Reason.RATE_LIMITED and isinstance(step, Hold | Fail):
+        step = relocate(standing, reason)
+        stays = reason is Reason.RATE_LIMITED and lease.tier in frozenset(task_class.route) - standing.barred
+        if stays and isinstance(step, Hold | Fail):
             # Slow is better than not at all: the tier itself is open.
             return Wait(seconds=0, reason=reason)
         return step
@@ -150,7 +157,7 @@ class Dispatcher:
             task_class=task_class,
             tier=lease.tier,
             open_tiers=open_tiers,
-            barred=lease.barred,
+            barred=lease.barred | self._forbidden(task_class),
             failures=lease.failures,
             tries_here=lease.tries_here,
             recoveries=lease.recoveries,
@@ -174,3 +181,12 @@ def _unusable(lease: Lease, task_class: TaskClass | None) -> Fail:
     if task_class is None:
         return Fail(code="unknown_class", detail=f"the configuration has no class {lease.task_class!r} any more")
     return Fail(code="unusable", detail="the job cannot be used")
+    def _forbidden(self, task_class: TaskClass) -> frozenset[str]:
+        """Tiers of the route that may not serve the class. A table that was checked has none."""
+        table = self._office.table
+        return frozenset(tier for tier in task_class.route if forbidden(table, task_class, tier) is not None)
+
+def _not_asked(why: str) -> Report:
+    return Report(outcome=Unsupported(detail=why), evidence=Evidence(), called=False)
+
+
