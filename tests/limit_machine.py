@@ -151,7 +151,7 @@ class LimitMachine(RuleBasedStateMachine):
         while self.now < until:
             self._run(self.line.clock.advance(round(min(10_000, until - self.now))))
             kept = [lease for lease, _, _ in self.running]
-            assert not kept or self._run(self.line.worker().renew(kept, "{}", believed_s=60)) == frozenset()
+            assert not kept or self._run(self.line.worker().renew(kept, "{}", believed_s=60)).lost == frozenset()
 
     @invariant()
     def reservations_are_those_of_running_calls(self) -> None:

@@ -57,8 +57,16 @@ def make_table(
     main: dict[str, Any] | None = None,
     account: dict[str, Any] | None = None,
     provider: dict[str, Any] | None = None,
+    tier: dict[str, Any] | None = None,
 ) -> RouteTable:
-    """Three tiers at two providers; the limits are those of `alpha/main` and its account, which `provider` adds to."""
+    """Three tiers at two providers.
+
+    Args:
+        main: limits of `alpha/main`.
+        account: limits of its account.
+        provider: what else its provider has.
+        tier: what else it has itself.
+    """
     server = {"kind": "openai-compatible", "owner": "team@example.com", "base_url": "http://localhost:8000/v1"}
     return build_route_table(
         {
@@ -68,7 +76,10 @@ def make_table(
                     **(provider or {}),
                     "region": "eu",
                     "limits": account or {},
-                    "tiers": {"main": {"model": "a-large", "limits": main or {}}, "side": {"model": "a-small"}},
+                    "tiers": {
+                        "main": {"model": "a-large", "limits": main or {}, **(tier or {})},
+                        "side": {"model": "a-small"},
+                    },
                 },
                 "beta": {**server, "region": "local", "tiers": {"main": {"model": "b-large"}}},
             },
@@ -191,12 +202,14 @@ class Line:
     workers: dict[str, TierQueue]
 
     @classmethod
-    async def of(cls, redis: ArqRedis) -> "Line":
-        """A line whose clock stands at the beginning."""
+    async def of(cls, redis: ArqRedis, *, served: tuple[str, ...] = (MAIN, SIDE, BACKUP)) -> "Line":
+        """A line whose clock stands at the beginning; at each of some tiers a worker lives, for as long as it takes."""
         clock = SimulatedClock(redis)
         await clock.set(START_MS)
         jobs, switchboard = JobQueue(redis, keep_results=KEEP), Switchboard(redis)
         clock.drive(jobs, switchboard)
+        for tier in served:
+            await redis.hset(f"pointsman:gate:{tier}", "served_until", str(START_MS * 2))  # type: ignore[misc]
         return cls(redis=redis, clock=clock, jobs=jobs, switchboard=switchboard, observer=Observer(redis), workers={})
 
     def worker(self, name: str = "w-1") -> TierQueue:

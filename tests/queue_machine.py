@@ -167,7 +167,7 @@ class QueueMachine(RuleBasedStateMachine):
         recent = st.lists(st.sampled_from(self.leases[-12:]), unique_by=lambda lease: lease.fence)
         some = data.draw(recent, label="leases")
         expected = self.model.renew(some)
-        assert self._run(self.line.worker(worker).renew(some, "{}", believed_s=60)) == expected
+        assert self._run(self.line.worker(worker).renew(some, "{}", believed_s=60)).lost == expected
 
     @rule(ms=st.sampled_from([1, 50, 500, 1000, 3000, 10_000, 15_000, 61_000, 400_000]))
     def wait(self, ms: int) -> None:

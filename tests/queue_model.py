@@ -7,14 +7,14 @@ holds it against what was configured and against vendors.
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from queue_cases import POISON
 
 from pointsman_queue import LEASE_S, Claim, Lease, Settlement, TierProfile
 
 LEASE_MS = int(LEASE_S * 1000)
-_SMOOTHING = 0.1
+_SLOT_MS, _SLOTS, _LEAST_CALLS = 10_000, 6, 10
 
 
 @dataclass(kw_only=True)
@@ -56,12 +56,12 @@ class ModelGate:
     closed_reason: str = ""
     throttled_until: float = 0
     streak: int = 0
-    failing: float = 0
+    calls: dict[int, list[int]] = field(default_factory=dict)
+    """By slots of ten seconds: calls that went well, and that failed."""
     open_until: float | None = None
     opens: int = 0
     probe: tuple[str, int] | None = None
     """Job and attempt."""
-    probe_until: float = 0
 
     def shut(self, now: float) -> str | None:
         """Why no call passes."""
@@ -77,25 +77,26 @@ class ModelGate:
             if attempt == self.probe:
                 self._judge_probe(says, now)
             return
+        slot = now // _SLOT_MS
+        self.calls = {at: counts for at, counts in self.calls.items() if at > slot - _SLOTS}
         if says != "none":
-            self.failing += ((1 if says == "bad" else 0) - self.failing) * _SMOOTHING
-        if self.failing >= 0.5 and says == "bad":
+            self.calls.setdefault(slot, [0, 0])[says == "bad"] += 1
+        good, bad = (sum(counts[way] for counts in self.calls.values()) for way in (0, 1))
+        if says == "bad" and good + bad >= _LEAST_CALLS and bad >= good:
             self._open(1, now)
-        else:
-            self.failing = 0 if self.failing < 0.01 else float(f"{self.failing:.4f}")
         if says == "good":
             self.streak = 0
 
     def _judge_probe(self, says: str, now: int) -> None:
-        self.probe, self.probe_until = None, 0
+        self.probe = None
         if says == "good":
-            self.open_until, self.opens, self.failing = None, 0, 0
+            self.open_until, self.opens, self.calls = None, 0, {}
         elif says == "bad":
             self._open(self.opens + 1, now)
 
     def _open(self, opens: int, now: int) -> None:
-        self.open_until, self.opens, self.failing = now + min(300_000, 10_000 * 2 ** (opens - 1)), opens, 0
-        self.probe, self.probe_until = None, 0
+        self.open_until, self.opens, self.calls = now + min(300_000, 10_000 * 2 ** (opens - 1)), opens, {}
+        self.probe = None
 
 
 class QueueModel:
@@ -130,7 +131,7 @@ class QueueModel:
             self._hand(waiting, handed)
             return
         if gate.open_until is not None:
-            limit = min(limit, 0 if gate.probe_until > self.now else 1)
+            limit = min(limit, 0 if self._is_out(gate.probe) else 1)
         for job in sorted((job for job in self.at("held") if tier in job.waits), key=_place)[:limit]:
             job.tier, job.waits, job.spill_at = tier, (), self.now + job.spill_ms
             self._requeue(job)
@@ -146,13 +147,20 @@ class QueueModel:
         assert not waits or len(claim.leases) == limit or claim.wait_ms is not None
         if claim.leases and gate.open_until is not None:
             first = claim.leases[0]
-            gate.probe, gate.probe_until = (first.job_id, first.attempt), self.now + LEASE_MS
+            gate.probe = (first.job_id, first.attempt)
         for lease in claim.leases:
             job = self.jobs[lease.job_id]
             job.state, job.called, job.calls = "leased", True, job.calls + 1
             job.estimate = (lease.estimate_in, lease.estimate_out)
             job.lease_ends, job.spills = self.now + LEASE_MS, False
         self._hand([self.jobs[job_id] for job_id in handed], handed)
+
+    def _is_out(self, probe: tuple[str, int] | None) -> bool:
+        """Whether the call that probes still holds its lease."""
+        if probe is None:
+            return False
+        job = self.jobs[probe[0]]
+        return job.state == "leased" and job.called and job.calls == probe[1]
 
     def reserved(self, tiers: Iterable[str]) -> tuple[int, int, int]:
         """Calls in flight at some tiers, and the tokens reserved by them: of ended attempts nothing."""

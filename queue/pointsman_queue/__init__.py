@@ -4,7 +4,7 @@ from .connection import MISSING, client, connect, place, redis_errors, redis_set
 from .envelope import FUNCTION, decode_envelope, encode_envelope, from_json, to_json
 from .gate import BreakerState, Gate, LearnedLimit, read_gate
 from .job_queue import Admission, BatchProgress, JobQueue, NewJob
-from .lease import Claim, Lease
+from .lease import Claim, Lease, Renewal
 from .outbox import START, Outbox, OutboxEntry
 from .overview import JobView, Observer, Overview, TierLoad
 from .scripts import script_text
@@ -36,6 +36,7 @@ __all__ = [
     "Outbox",
     "OutboxEntry",
     "Overview",
+    "Renewal",
     "Settings",
     "SettleStep",
     "Settlement",

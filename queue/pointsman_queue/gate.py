@@ -59,6 +59,10 @@ class Gate:
     """A job takes so long at the rate of the limits; 0 when nothing limits it, or nobody knows yet."""
     gap_ms: float = 0
     """Milliseconds between two answers of late; 0 when there was none in the last minute."""
+    served: bool = False
+    """Whether a worker of the tier lives, as far as is known."""
+    aborted: bool = False
+    """Whether calls in flight were cut when it was disabled."""
 
     def drain_s(self, queued: int) -> float | None:
         """Seconds until so many jobs are gone, at the limits' pace or at that of late, whichever is slower.
@@ -107,6 +111,8 @@ def read_gate(scope: str, raw: Mapping[bytes, bytes], now_ms: float) -> Gate:
         next_free_s=max(0.0, (free_at - now_ms) / 1000),
         pace_ms=float(fields.get("pace", 0)),
         gap_ms=float(fields.get("gap", 0)) if recent else 0.0,
+        served=float(fields.get("served_until", 0)) > now_ms,
+        aborted="abort" in fields,
     )
 
 

@@ -12,6 +12,7 @@
     pointsman:result:<job>      string  the result line; expires after the result retention
     pointsman:gate:<scope>      hash    switch, closings, breaker, limits: chapters/gates.lua
     pointsman:window:<scope>    hash    calls and tokens of the last minute, by half seconds; expires
+    pointsman:rates:<tier>:<n>  hash    how calls ended, by class and outcome, in ten minutes; expires
     pointsman:batch:<batch>     hash    counts by final state
     pointsman:done:<batch>      stream  ids of finished jobs, in the order they finished
     pointsman:tiers             set     every tier a job was ever queued for, those no longer configured included
@@ -35,6 +36,7 @@ JOB = "pointsman:job:"
 RESULT = "pointsman:result:"
 GATE = "pointsman:gate:"
 WINDOW = "pointsman:window:"
+RATES = "pointsman:rates:"
 BATCH = "pointsman:batch:"
 DONE = "pointsman:done:"
 TIERS = "pointsman:tiers"

@@ -68,6 +68,16 @@ class Claim:
     """Until it is worth asking again; None until woken."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Renewal:
+    """What a heartbeat found."""
+
+    lost: frozenset[str]
+    """Fences of leases that are gone: their calls are of no use any more, their settling would be refused."""
+    cut: frozenset[str]
+    """Fences of leases that are kept and whose calls an operator has aborted."""
+
+
 def read_lease(tier: str, now_us: int, entry: list[Any]) -> Lease:
     """A lease as the claim script answers it.
 

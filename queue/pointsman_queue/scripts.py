@@ -22,6 +22,7 @@ _NAMES = {
     "tiers": keys.TIERS,
     "fence": keys.FENCE,
     "outbox": keys.OUTBOX,
+    "rates": keys.RATES,
     "worker": keys.WORKER,
     "wake": keys.WAKE,
 }
@@ -29,7 +30,7 @@ _NAMES = {
 
 _CHAPTERS = {
     "claim": ("gates", "limits", "admission"),
-    "settle": ("gates", "limits", "learning"),
+    "settle": ("gates", "limits", "breaker", "learning"),
 }
 """What a script reads before its own text: what it shares with another, or what is a subject of its own."""
 

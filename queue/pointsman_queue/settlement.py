@@ -50,7 +50,10 @@ class Settlement:
     used_in: int | None = None
     """Tokens really used; None keeps the estimate charged."""
     used_out: int | None = None
+    outcome: str | None = None
+    """How the call ended, for the rates of the tier and class."""
     healthy: bool | None = None
+    """What the breaker is told; None says nothing."""
     throttle_ms: int | None = None
     """Closes the tier's buckets for every worker; 0 when the vendor named no time."""
     refused: str | None = None
@@ -82,6 +85,7 @@ def settlement_head(settlement: Settlement) -> str:
         "tiers": settlement.tiers or None,
         "real_in": settlement.used_in,
         "real_out": settlement.used_out,
+        "outcome": settlement.outcome,
         "healthy": settlement.healthy,
         "throttle_ms": settlement.throttle_ms,
         "refused": settlement.refused,

@@ -19,13 +19,21 @@ class Switchboard:
         self._redis = redis
         self._switch = redis.register_script(script_text("switch"))
 
-    async def disable(self, table: RouteTable, scope: str, *, reason: str, by: str) -> None:
+    async def disable(self, table: RouteTable, scope: str, *, reason: str, by: str, abort: bool = False) -> None:
         """Take no more jobs at a tier or provider; its queued jobs move on with the next claims.
+
+        Args:
+            table: the route table.
+            scope: a tier or provider.
+            reason: why; stands in the ledger.
+            by: who.
+            abort: whether calls in flight are cut too: their workers hear of it at once, at the latest with their next
+                heartbeat. A call that is cut may have been billed.
 
         Raises:
             KeyError: no tier or provider of that name.
         """
-        await self._throw(table, "disable", scope, reason, by)
+        await self._throw(table, "disable", scope, reason, by, abort=abort)
 
     async def enable(self, table: RouteTable, scope: str, *, reason: str, by: str) -> None:
         """Take jobs again: undoes `disable`, a closing by the dispatcher, and an open breaker."""
@@ -73,10 +81,20 @@ class Switchboard:
             tier for tier in tiers if tier in table.tiers and gates[tier].open and gates[providers[tier]].open
         )
 
-    async def _throw(self, table: RouteTable, action: str, scope: str, reason: str, by: str) -> None:
+    async def _throw(
+        self, table: RouteTable, action: str, scope: str, reason: str, by: str, *, abort: bool = False
+    ) -> None:
         tiers = [scope] if scope in table.tiers else [tier.name for tier in table.providers[scope].tiers.values()]
         record = SwitchRecord.model_validate(
-            {"scope": scope, "action": action, "reason": reason, "by": by, "policy_digest": table.policy_digest}
+            {
+                "scope": scope,
+                "action": action,
+                "reason": reason,
+                "by": by,
+                "abort": abort,
+                "policy_digest": table.policy_digest,
+            }
         )
         with redis_errors():
-            await self._switch(args=[action, scope, reason, by, record.model_dump_json(), *tiers])
+            how = "abort" if abort else ""
+            await self._switch(args=[action, scope, reason, by, record.model_dump_json(), how, *tiers])

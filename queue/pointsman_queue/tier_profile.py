@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from pointsman_routes import Limits, Provider, Rate, RouteTable, TaskClass, forbidden
+from pointsman_routes import Breaker, Limits, Provider, Rate, RouteTable, TaskClass, forbidden
 
 _compact = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
 
@@ -55,7 +55,7 @@ class TierProfile:
         return cls(
             tier=tier_name,
             provider=provider.name,
-            limits=_conf(provider, tier.limits, tier.burst.total_seconds()),
+            limits={**_conf(provider, tier.limits, tier.burst.total_seconds()), "breaker": _breaker(tier.breaker)},
             account={**_conf(provider, provider.limits, shared_burst), "tiers": siblings},
             account_tiers=siblings,
             price_in=float(rate.price.input),
@@ -109,6 +109,15 @@ class TierProfile:
 def _elsewhere(table: RouteTable, task_class: TaskClass, tier_name: str) -> tuple[str, ...]:
     """Where jobs may go from the tier, in order."""
     return tuple(name for name in task_class.after(tier_name) if forbidden(table, task_class, name) is None)
+
+
+def _breaker(breaker: Breaker) -> dict[str, float]:
+    return {
+        "window_ms": round(breaker.window.total_seconds() * 1000),
+        "least": breaker.least_calls,
+        "rate": breaker.failure_rate,
+        "open_ms": round(breaker.open_for.total_seconds() * 1000),
+    }
 
 
 def _conf(provider: Provider, limits: Limits, burst_s: float) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from arq import ArqRedis
 
 from . import keys
 from .connection import redis_errors
-from .lease import Claim, Lease, read_lease
+from .lease import Claim, Lease, Renewal, read_lease
 from .scripts import script_text
 from .settlement import Settlement, settlement_head
 from .tier_profile import TierProfile
@@ -82,22 +82,23 @@ class TierQueue:
             wait_ms=None if wait_ms < 0 else int(wait_ms),
         )
 
-    async def renew(self, leases: Sequence[Lease], health: str, *, believed_s: float) -> frozenset[str]:
+    async def renew(
+        self, leases: Sequence[Lease], health: str, *, believed_s: float, tiers: Sequence[str] = ()
+    ) -> Renewal:
         """One heartbeat for all leases of this worker.
 
         Args:
             leases: those in hand.
             health: JSON for `pointsman status`.
             believed_s: after this without a heartbeat the worker is not listed any more.
-
-        Returns:
-            Fences of the leases that are lost: stop their calls, their settling would be refused.
+            tiers: those it serves.
         """
-        arguments: list[str | int] = [self._worker, health, int(believed_s * 1000), self._lease_ms]
+        arguments: list[str | int] = [self._worker, health, int(believed_s * 1000), self._lease_ms, ",".join(tiers)]
         for lease in leases:
             arguments += (lease.tier, lease.job_id, lease.fence)
         with redis_errors():
-            return frozenset(fence.decode() for fence in await self._renew(args=arguments))
+            lost, cut = await self._renew(args=arguments)
+        return Renewal(lost=frozenset(fence.decode() for fence in lost), cut=frozenset(fence.decode() for fence in cut))
 
     async def settle(self, settlements: Sequence[Settlement]) -> list[bool]:
         """End attempts; each is written whole or not at all.

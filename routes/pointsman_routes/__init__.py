@@ -71,7 +71,7 @@ from .route_table import RouteTable, build_route_table, read_route_table
 from .schema import config_schema
 from .state import JobState, Reason
 from .task_class import OnEmpty, OnExhausted, OnRefused, OnTruncated, TaskClass
-from .tier import Limits, Price, Tier
+from .tier import Breaker, Limits, Price, Tier
 from .tool import Function, JsonSchema, NamedTool, ReasoningEffort, ResponseFormat, Tool, ToolChoice
 from .wire import Wire
 
@@ -83,6 +83,7 @@ __all__ = [
     "AttemptFinished",
     "AttemptStarted",
     "Auth",
+    "Breaker",
     "CalledFunction",
     "Closing",
     "ConfigError",
@@ -145,9 +146,9 @@ __all__ = [
     "Result",
     "ResultError",
     "RouteTable",
-    "Served",
     "Rule",
     "RuleName",
+    "Served",
     "ServiceUnavailable",
     "Standing",
     "Step",
@@ -171,14 +172,14 @@ __all__ = [
     "UsageProblem",
     "Wait",
     "Wire",
-    "build_route_table",
     "allowed_tiers",
+    "build_route_table",
     "check_surroundings",
     "config_schema",
     "decide",
     "digest",
-    "format_duration",
     "forbidden",
+    "format_duration",
     "format_usd",
     "is_loopback",
     "job_id_for",
@@ -186,5 +187,5 @@ __all__ = [
     "parse_duration",
     "read_route_table",
     "relocate",
-]
     "rules",
+]

@@ -183,6 +183,8 @@ class SwitchRecord(Wire):
     reason: str
     by: str
     """The operator, or `worker <id>` where the dispatcher itself acted."""
+    abort: bool = False
+    """Whether calls in flight were cut too."""
     policy_digest: str | None = None
 
 

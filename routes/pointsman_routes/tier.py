@@ -34,6 +34,19 @@ class Limits(Wire):
     """Calls in flight at once."""
 
 
+class Breaker(Wire):
+    """When calls for a tier stop by themselves: too many of those of late have failed."""
+
+    window: PositiveDuration = timedelta(minutes=1)
+    """Calls that ended in it are counted."""
+    least_calls: int = Field(default=10, ge=1, le=100_000)
+    """Fewer calls in the window say nothing."""
+    failure_rate: float = Field(default=0.5, gt=0, le=1)
+    """Share of failed calls from which on it opens."""
+    open_for: PositiveDuration = timedelta(seconds=10)
+    """Then one call tries; each failed one doubles the time, up to five minutes."""
+
+
 class Price(Wire):
     """USD per million tokens."""
 
@@ -80,6 +93,8 @@ class Tier(Wire):
     """Rate that may be spent at once until the vendor's headers say more."""
     timeout: PositiveDuration = timedelta(seconds=60)
     """For the whole call."""
+    breaker: Breaker = Breaker()
+    """When calls for it stop by themselves."""
     service_tier: str | None = Field(default=None, pattern=r"^[a-z][a-z0-9_-]{0,31}$")
     """The vendor's class of service to ask for, such as `flex`; its own choice when absent."""
     price: Price | None = None

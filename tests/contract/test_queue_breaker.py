@@ -1,12 +1,14 @@
 """The breaker: a tier that fails too often is left alone, then tried with one call."""
 
+import pytest
 from arq import ArqRedis
-from queue_cases import MAIN, Line, make_table, new_job, settlement
+from queue_cases import BACKUP, MAIN, SIDE, Line, make_profile, make_table, new_job, settlement
 
 from pointsman_queue import LEASE_S, Lease
 
 LEASE_MS = int(LEASE_S * 1000)
 OPEN_MS = 10_000
+WINDOW_MS = 60_000
 
 
 async def _line(redis: ArqRedis, jobs: int) -> Line:
@@ -22,9 +24,10 @@ async def _fail(line: Line, count: int) -> None:
 
 
 async def _open(line: Line) -> tuple[Lease, ...]:
-    """Open the breaker with seven failures; the answer is one more call, under way meanwhile."""
+    """Open the breaker with ten failures; the answer is one more call, under way meanwhile."""
     (straggler,) = (await line.claim(1)).leases
-    await _fail(line, 7)
+    await _fail(line, 5)
+    await _fail(line, 5)
     return (straggler,)
 
 
@@ -33,10 +36,10 @@ async def _probe(line: Line) -> Lease:
     return lease
 
 
-async def test_opens_after_seven_failures_in_a_row(redis: ArqRedis) -> None:
-    """Six failures in a row leave the tier open; the seventh opens the breaker, and queued jobs are handed over."""
+async def test_few_calls_say_nothing(redis: ArqRedis) -> None:
+    """Nine failures in a row leave the tier open; the tenth opens the breaker, and queued jobs are handed over."""
     line = await _line(redis, 9)
-    await _fail(line, 6)
+    await _fail(line, 9)
     assert (await line.claim(0)).handed == ()
     await _fail(line, 1)
     claim = await line.claim()
@@ -44,17 +47,75 @@ async def test_opens_after_seven_failures_in_a_row(redis: ArqRedis) -> None:
     assert (len(claim.handed), claim.wait_ms) == (9, OPEN_MS)
 
 
-async def test_opens_at_half(redis: ArqRedis) -> None:
-    """A tier where most calls fail opens its breaker; one where one in three does never does."""
-    for worst, opens in (([False, False, True], True), ([True, True, False], False)):
-        await redis.flushall()
-        line = await _line(redis, 1)
-        for number in range(90):
-            claim = await line.claim(1)
-            if not claim.leases:
-                break
-            await line.settle(settlement(claim.leases[0], "release", healthy=worst[number % 3]))
-        assert ("open_until" in await line.gate()) is opens
+@pytest.mark.parametrize(("good", "bad", "opens"), [(10, 9, False), (10, 10, True), (99, 98, False), (1, 9, True)])
+async def test_opens_at_half(redis: ArqRedis, good: int, bad: int, *, opens: bool) -> None:
+    """A tier of whose calls half have failed opens its breaker, whatever their order; with one fewer it does not."""
+    line = await _line(redis, good + bad)
+    wide = make_profile(MAIN, make_table(main={"concurrency": 500}))
+    leases = (await line.claim(500, profile=wide)).leases
+    assert len(leases) == good + bad
+    for lease in leases[:good]:
+        await line.settle(settlement(lease, "finish", healthy=True))
+    await line.settle(*(settlement(lease, "release", healthy=False) for lease in leases[good:]))
+    assert ("open_until" in await line.gate()) is opens
+
+
+async def test_what_is_older_than_the_window_is_forgotten(redis: ArqRedis) -> None:
+    """Failures count for a minute, in sixths of it; many calls that went well before do not hide that all fail now."""
+    line = await _line(redis, 9)
+    await _fail(line, 9)
+    await line.clock.advance(WINDOW_MS)
+    await _fail(line, 9)
+    assert "open_until" not in await line.gate()
+    await redis.flushall()
+    line = await _line(redis, 100)
+    await line.settle(*(settlement(lease, "finish", healthy=True) for lease in (await line.claim(90)).leases))
+    await line.clock.advance(WINDOW_MS)
+    await _fail(line, 10)
+    assert "open_until" in await line.gate()
+
+
+async def test_the_window_slides(redis: ArqRedis) -> None:
+    """A failure every five seconds opens the breaker once ten of them are in the window, not before."""
+    line = await _line(redis, 20)
+    opened = []
+    for number in range(11):
+        await _fail(line, 1)
+        opened.append("open_until" in await line.gate())
+        if opened[-1]:
+            break
+        await line.clock.advance(5000 if number < 9 else 0)
+    assert opened == [False] * 9 + [True]
+    assert len((await line.gate()).get("health", "").split(",")) <= 6
+
+
+async def test_as_configured(redis: ArqRedis) -> None:
+    """A tier's own window, least number of calls, share and time are what holds."""
+    breaker = {"window": "6s", "least_calls": 3, "failure_rate": 0.9, "open_for": "2s"}
+    profile = make_profile(MAIN, make_table(tier={"breaker": breaker}))
+    line = await _line(redis, 9)
+    for _ in range(2):
+        await line.settle(
+            *(settlement(lease, "release", healthy=False) for lease in (await line.claim(2, profile=profile)).leases)
+        )
+        await line.clock.advance(6000)
+    assert "open_until" not in await line.gate()
+    await line.settle(
+        *(settlement(lease, "release", healthy=False) for lease in (await line.claim(3, profile=profile)).leases)
+    )
+    assert int((await line.gate())["open_until"]) == line.clock.now_ms + 2000
+
+
+async def test_all_open_is_all_closed(redis: ArqRedis) -> None:
+    """With the breakers of every tier of the route open, no call passes anywhere: the jobs go to none of them."""
+    line = await _line(redis, 9)
+    open_until = str(line.clock.now_ms + OPEN_MS)
+    for tier in (MAIN, SIDE, BACKUP):
+        await redis.hset(f"pointsman:gate:{tier}", mapping={"open_until": open_until, "opens": "1"})  # type: ignore[misc]
+    for tier in (MAIN, SIDE, BACKUP):
+        claim = await line.claim(profile=make_profile(tier))
+        assert claim.leases == ()
+    assert await line.switchboard.open_tiers(make_table(), [MAIN, SIDE, BACKUP]) == frozenset()
 
 
 async def test_attempts_that_say_nothing(redis: ArqRedis) -> None:
@@ -63,29 +124,36 @@ async def test_attempts_that_say_nothing(redis: ArqRedis) -> None:
     leases = (await line.claim(20)).leases
     await line.settle(*(settlement(lease, "release") for lease in leases[:10]))
     await line.settle(*(settlement(lease, "release", called=False, healthy=False) for lease in leases[10:]))
-    assert "failing" not in await line.gate()
+    assert "health" not in await line.gate()
 
 
 async def test_one_call_probes(redis: ArqRedis) -> None:
-    """When its time is up one call passes, whoever asks; the next one only when its lease has run out."""
+    """When its time is up one call passes, whoever asks; the next one only when its lease has run out.
+
+    A call that takes longer than a lease is still the only one, as long as its worker renews it.
+    """
     line = await _line(redis, 9)
     await _open(line)
     await line.clock.advance(OPEN_MS)
     first = await line.claim(worker="w-1")
     second = await line.claim(worker="w-2")
     assert (len(first.leases), len(second.leases)) == (1, 0)
+    await line.clock.advance(LEASE_MS - 1000)
+    assert (await line.worker("w-1").renew(first.leases, "{}", believed_s=60)).lost == frozenset()
+    await line.clock.advance(LEASE_MS - 1000)
+    assert (await line.claim(worker="w-2")).leases == ()
     await line.clock.advance(LEASE_MS)
     assert len((await line.claim(worker="w-2")).leases) == 1
 
 
 async def test_good_probe_closes(redis: ArqRedis) -> None:
     """A probe that is answered closes the breaker, and the failures before are forgotten."""
-    line = await _line(redis, 9)
+    line = await _line(redis, 13)
     await _open(line)
     await line.clock.advance(OPEN_MS)
     await line.settle(settlement(await _probe(line), "finish", healthy=True))
-    await _fail(line, 6)
-    assert len((await line.claim()).leases) == 7
+    await _fail(line, 9)
+    assert len((await line.claim(11)).leases) == 11
 
 
 async def test_bad_probe_doubles_the_time(redis: ArqRedis) -> None:

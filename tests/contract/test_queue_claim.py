@@ -199,7 +199,7 @@ async def test_renewed_lease_stays(redis: ArqRedis) -> None:
     lease = await line.lease("a")
     for _ in range(4):
         await line.clock.advance(LEASE_MS - 1)
-        assert await line.worker().renew([lease], '{"busy": 1}', believed_s=60) == frozenset()
+        assert (await line.worker().renew([lease], '{"busy": 1}', believed_s=60)).lost == frozenset()
         assert (await line.claim(worker="w-2")).leases == ()
     assert (await line.observer.overview([MAIN])).workers == {"w-1": {"busy": 1}}
     await line.worker().retire()
@@ -212,7 +212,7 @@ async def test_lost_leases_are_told_by_fence(redis: ArqRedis) -> None:
     old = await line.lease("a")
     await line.clock.advance(LEASE_MS)
     (new,) = (await line.claim()).leases
-    assert await line.worker().renew([old, new], "{}", believed_s=60) == {old.fence}
+    assert (await line.worker().renew([old, new], "{}", believed_s=60)).lost == {old.fence}
     assert await redis.zscore(f"pointsman:leases:{MAIN}", "a") == line.clock.now_ms + LEASE_MS
 
 

@@ -94,6 +94,42 @@ async def test_late_and_nowhere_better(redis: ArqRedis) -> None:
     assert await redis.zscore(f"pointsman:spill:{MAIN}", "0002") == line.clock.now_ms + 300_000
 
 
+async def test_tidying_moves_nobody_to_a_slower_tier(redis: ArqRedis) -> None:
+    """A worker that only tidies a tier whose own workers live moves late jobs as they would: where they wait less."""
+    line = await _line(redis, 5)
+    await line.enqueue(*(new_job(f"b-{number:04d}", tier=BACKUP) for number in range(800)))
+    await redis.hset(f"pointsman:gate:{BACKUP}", "pace", "1000")  # type: ignore[misc]  # typed for both clients
+    await line.switchboard.disable(TABLE, SIDE, reason="r", by="op")
+    await line.clock.advance(301_000)
+    assert (await line.claim(0, profile=LIMITED, worker="w-2")).handed == ()
+
+
+async def test_without_a_living_worker(redis: ArqRedis) -> None:
+    """Jobs of a tier nobody serves move on after `spill_after`, whatever the wait elsewhere; not before."""
+    line = await Line.of(redis, served=(BACKUP,))
+    await line.enqueue(*(new_job(f"{number:04d}") for number in range(20)))
+    await line.enqueue(*(new_job(f"b-{number:04d}", tier=BACKUP) for number in range(800)))
+    await redis.hset(f"pointsman:gate:{BACKUP}", "pace", "1000")  # type: ignore[misc]  # typed for both clients
+    await line.clock.advance(299_000)
+    assert (await line.claim(0, profile=LIMITED, worker="w-2")).handed == ()
+    await line.clock.advance(2_000)
+    handed = (await line.claim(0, profile=LIMITED, worker="w-2")).handed
+    assert [(lease.reason, lease.better) for lease in handed] == [("rate_limited", BACKUP)] * 20
+
+
+async def test_nobody_goes_where_no_worker_lives(redis: ArqRedis) -> None:
+    """A tier without a living worker takes no late job, however empty its queue; a heartbeat of one changes that."""
+    line = await Line.of(redis, served=(MAIN,))
+    await line.enqueue(*(new_job(f"{number:04d}") for number in range(5)))
+    await redis.hdel(f"pointsman:gate:{MAIN}", "served_until")  # type: ignore[misc]  # typed for both clients
+    await line.clock.advance(301_000)
+    assert (await line.claim(0, profile=LIMITED, worker="w-2")).handed == ()
+    await line.worker("w-3").renew([], "{}", believed_s=15, tiers=(SIDE,))
+    await line.clock.advance(301_000)
+    await line.worker("w-3").renew([], "{}", believed_s=15, tiers=(SIDE,))
+    assert {lease.better for lease in (await line.claim(0, profile=LIMITED, worker="w-2")).handed} == {SIDE}
+
+
 async def test_barred(redis: ArqRedis) -> None:
     """A job does not go where it has been shown that it cannot be done."""
     line = await _line(redis, 400)

@@ -33,7 +33,7 @@ async def test_running_calls_go_on(redis: ArqRedis) -> None:
     line = await Line.of(redis)
     lease = await line.lease("a")
     await line.switchboard.disable(TABLE, MAIN, reason="r", by="ann")
-    assert await line.worker().renew([lease], "{}", believed_s=9) == frozenset()
+    assert (await line.worker().renew([lease], "{}", believed_s=9)).lost == frozenset()
     assert await line.settle(settlement(lease, "finish")) == [True]
 
 
@@ -61,10 +61,41 @@ async def test_wakes_the_tiers(redis: ArqRedis) -> None:
         await heard.get_message(timeout=5)
         await line.switchboard.disable(TABLE, "alpha", reason="r", by="ann")
         await line.switchboard.enable(TABLE, BACKUP, reason="r", by="ann")
-        messages = [await heard.get_message(timeout=5) for _ in range(3)]
+        messages = [await heard.get_message(timeout=5) for _ in range(5)]
         assert await heard.get_message(timeout=0.05) is None
-    channels = [message["channel"].decode() for message in messages if message]
-    assert sorted(channels) == [f"pointsman:wake:{tier}" for tier in (MAIN, SIDE, BACKUP)]
+    heard_of = [
+        (message["channel"].decode().removeprefix("pointsman:wake:"), message["data"])
+        for message in messages
+        if message
+    ]
+    assert sorted(heard_of) == sorted([("alpha", b"off"), (MAIN, b"1"), (SIDE, b"1"), (BACKUP, b"on"), (BACKUP, b"1")])
+
+
+async def test_abort(redis: ArqRedis) -> None:
+    """Calls in flight at an aborted tier or provider are named by the next heartbeat, until it is enabled again.
+
+    Their leases are kept: their worker settles them.
+    """
+    line = await Line.of(redis)
+    await line.enqueue(new_job("a"), new_job("b", tier=BACKUP))
+    leases = [*(await line.claim()).leases, *(await line.claim(profile=make_profile(BACKUP))).leases]
+    mine = {lease.tier: lease.fence for lease in leases}
+
+    async def cut() -> frozenset[str]:
+        found = await line.worker().renew(leases, "{}", believed_s=60)
+        assert found.lost == frozenset()
+        return found.cut
+
+    await line.switchboard.disable(TABLE, MAIN, reason="r", by="ann")
+    assert await cut() == frozenset()
+    await line.switchboard.disable(TABLE, MAIN, reason="r", by="ann", abort=True)
+    assert await cut() == {mine[MAIN]}
+    await line.switchboard.disable(TABLE, "beta", reason="r", by="ann", abort=True)
+    assert await cut() == {mine[MAIN], mine[BACKUP]}
+    await line.switchboard.enable(TABLE, MAIN, reason="r", by="ann")
+    await line.switchboard.disable(TABLE, "beta", reason="r", by="ann")
+    assert await cut() == frozenset()
+    assert [record["abort"] for record in await line.records("switch")] == [False, True, True, False, False]
 
 
 async def test_unknown_scope(redis: ArqRedis) -> None:
@@ -153,7 +184,7 @@ async def test_cancel_leased(redis: ArqRedis) -> None:
     await line.enqueue(*(new_job(f"{number}", deadline_ms=1_000_000 - number) for number in range(30)))
     (lease,) = (await line.claim(1)).leases
     assert await line.switchboard.cancel(lease.job_id, by="ann") is JobState.LEASED
-    assert await line.worker().renew([lease], "{}", believed_s=9) == {lease.fence}
+    assert (await line.worker().renew([lease], "{}", believed_s=9)).lost == {lease.fence}
     before = await line.everything()
     assert await line.settle(settlement(lease, "finish")) == [False]
     assert await line.everything() == before
@@ -165,7 +196,7 @@ async def test_cancel_leased(redis: ArqRedis) -> None:
 @pytest.mark.parametrize("step", ["move", "release", "delay", "hold"])
 async def test_cancel_while_it_is_relocated(redis: ArqRedis, step: str) -> None:
     """A job called off between being handed over and settled is at the front wherever it goes."""
-    line = await Line.of(redis)
+    line = await Line.of(redis, served=(BACKUP, SIDE))
     slow = make_profile(table=make_table(main={"rpm": 1}))
     await line.lease("first")
     for tier in (MAIN, BACKUP):

@@ -21,7 +21,8 @@ def test_limits_as_gates_keep_them() -> None:
     table = make_table(main={"rpm": 60, "concurrency": 3}, account={"tpm": 9}, provider={"learn_limits": "down"})
     own, account = (json.loads(text) for text in make_profile(MAIN, table).confs(-28_800))
     common = {"burst_s": 1.0, "learn": "down", "counts": "used", "zone_s": -28_800}
-    assert own == {"rpm": 60, "concurrency": 3, **common}
+    breaker = {"window_ms": 60_000, "least": 10, "rate": 0.5, "open_ms": 10_000}
+    assert own == {"rpm": 60, "concurrency": 3, "breaker": breaker, **common}
     assert account == {"tpm": 9, **common, "tiers": [MAIN, SIDE]}
 
 

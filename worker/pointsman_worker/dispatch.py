@@ -93,6 +93,21 @@ class Dispatcher:
         decision = Decision(step=Wait(seconds=0, reason=Reason.LEASE_LOST))
         return await self._settle(settle_call(self._office, lease, report, decision))
 
+    async def withdraw(self, lease: Lease, report: Report) -> bool:
+        """Take a job away from a tier that was switched off, its call not begun or cut; it costs the job nothing.
+
+        The tier may have been switched on again meanwhile; then the job goes back into its queue.
+        """
+        task_class = self._office.table.classes.get(lease.task_class)
+        if lease.job is None or task_class is None:
+            step: Step = _unusable(lease, task_class)
+        else:
+            open_tiers = await self._open_tiers(task_class.route)
+            step = Wait(seconds=0, reason=Reason.DISABLED)
+            if lease.tier not in open_tiers:
+                step = relocate(self._standing(lease, task_class, open_tiers), Reason.DISABLED)
+        return await self._settle(settle_call(self._office, lease, report, Decision(step=step)))
+
     async def _ask(self, lease: Lease) -> Report:
         task_class = self._office.table.classes.get(lease.task_class)
         if lease.job is None or task_class is None:
@@ -166,6 +181,11 @@ class Dispatcher:
             jitter=self._jitter(),
         )
 
+    def _forbidden(self, task_class: TaskClass) -> frozenset[str]:
+        """Tiers of the route that may not serve the class. A table that was checked has none."""
+        table = self._office.table
+        return frozenset(tier for tier in task_class.route if forbidden(table, task_class, tier) is not None)
+
     async def _open_tiers(self, tiers: Sequence[str]) -> frozenset[str]:
         """Ask until Redis answers: without it nothing can be settled either."""
         while True:
@@ -175,18 +195,13 @@ class Dispatcher:
                 await asyncio.sleep(_REDIS_RETRY_S)
 
 
+def _not_asked(why: str) -> Report:
+    return Report(outcome=Unsupported(detail=why), evidence=Evidence(), called=False)
+
+
 def _unusable(lease: Lease, task_class: TaskClass | None) -> Fail:
     if lease.job is None:
         return Fail(code="unreadable", detail="what Redis holds under this id is not a job")
     if task_class is None:
         return Fail(code="unknown_class", detail=f"the configuration has no class {lease.task_class!r} any more")
     return Fail(code="unusable", detail="the job cannot be used")
-    def _forbidden(self, task_class: TaskClass) -> frozenset[str]:
-        """Tiers of the route that may not serve the class. A table that was checked has none."""
-        table = self._office.table
-        return frozenset(tier for tier in task_class.route if forbidden(table, task_class, tier) is not None)
-
-def _not_asked(why: str) -> Report:
-    return Report(outcome=Unsupported(detail=why), evidence=Evidence(), called=False)
-
-

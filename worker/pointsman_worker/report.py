@@ -24,7 +24,7 @@ class Report:
         """Whether the vendor may charge for the call. A refused request is not charged; an answer or silence may be."""
         match self.outcome:
             case Unknown():
-                return True
+                return self.called
             case Transient(may_be_billed=billed):
                 return billed
             case outcome:

@@ -58,6 +58,7 @@ def settle_call(office: Office, lease: Lease, report: Report, decision: Decision
         called=report.called,
         used_in=used.input_tokens if used else None,
         used_out=used.output_tokens if used else None,
+        outcome=report.outcome.kind if report.called else None,
         healthy=decision.healthy,
         throttle_ms=None if decision.throttle_s is None else round(decision.throttle_s * 1000),
         refused=report.outcome.limit if isinstance(report.outcome, Throttled) else None,

@@ -63,6 +63,16 @@ async def _dispatched_elsewhere(ctx: dict[object, object]) -> None:
     """Registered for arq, which wants a function; jobs go through `TierWorker.run_job`."""
 
 
+def _cut_off(why: str) -> Report:
+    """Of a call that was under way: it may have been billed."""
+    return Report(outcome=Unknown(detail=why), evidence=Evidence())
+
+
+def _never_called() -> Report:
+    """Of a call that had been claimed when its tier was switched off."""
+    return Report(outcome=Unknown(detail="switched off before the call"), evidence=Evidence(), called=False)
+
+
 class TierWorker(Worker):
     """A worker bound to some tiers."""
 
@@ -97,6 +107,7 @@ class TierWorker(Worker):
         self._wakeups = WakeUps(redis, tuple(plan.profiles))
         self._leases: dict[str, Lease] = {}
         self._lost: set[str] = set()
+        self._cut: set[str] = set()
         self._busy: Counter[str] = Counter()
         self._services: list[asyncio.Task[None]] = []
         self._swept = 0.0
@@ -193,24 +204,28 @@ class TierWorker(Worker):
         """
         lease = self._leases[job_id]
         try:
-            if await self._dispatcher.run(lease):
+            if self._wakeups.heard_off(lease.tier):
+                await self._dispatcher.withdraw(lease, _never_called())
+            elif await self._dispatcher.run(lease):
                 self.jobs_complete += 1
         except asyncio.CancelledError:
-            if job_id not in self._lost:
+            if job_id in self._cut:
+                await asyncio.shield(self._dispatcher.withdraw(lease, _cut_off("an operator cut the call off")))
+            elif job_id not in self._lost:
                 await asyncio.shield(self._give_back(lease))
         except Exception:  # one job's error must not end the worker; its lease runs out and the job is recovered
             self.jobs_failed += 1
             log.exception("worker.job_crashed", job_id=lease.job_id, tier=lease.tier)
         finally:
             self._lost.discard(job_id)
+            self._cut.discard(job_id)
             self._leases.pop(job_id, None)
             self.tasks.pop(job_id, None)
             self._busy[lease.tier] -= 1
             self._wakeups.event.set()
 
     async def _give_back(self, lease: Lease) -> None:
-        report = Report(outcome=Unknown(detail="the worker was stopped during the call"), evidence=Evidence())
-        await self._dispatcher.give_back(lease, report)
+        await self._dispatcher.give_back(lease, _cut_off("the worker was stopped during the call"))
         self.jobs_retried += 1
 
     async def _sleep(self) -> None:
@@ -231,20 +246,35 @@ class TierWorker(Worker):
         return not self.tasks and self._sleep_s >= IDLE_S
 
     async def _beat(self) -> None:
-        """Renew every lease; a lost one ends its call, whose answer could not be delivered any more."""
+        """Renew every lease, until cancelled: every few seconds, and at once when an operator aborts calls.
+
+        A lost lease ends its call, whose answer could not be delivered any more.
+        """
+        tiers = tuple(self.plan.profiles)
         while True:
             pause = HEARTBEAT_S
+            self._wakeups.aborted.clear()
             try:
-                lost = await self._queue.renew(tuple(self._leases.values()), self._health(), believed_s=LEASE_S)
+                found = await self._queue.renew(
+                    tuple(self._leases.values()), self._health(), believed_s=LEASE_S, tiers=tiers
+                )
             except ServiceUnavailable:
                 pause = 1.0
             else:
-                for fence in lost:
-                    task = self.tasks.get(fence)
-                    if task is not None:
-                        self._lost.add(fence)
-                        task.cancel()
-            await asyncio.sleep(pause)
+                self._end(found.lost, self._lost)
+                self._end(found.cut, self._cut)
+            try:
+                async with asyncio.timeout(pause):
+                    await self._wakeups.aborted.wait()
+            except TimeoutError:
+                continue
+
+    def _end(self, fences: frozenset[str], ended: set[str]) -> None:
+        for fence in fences:
+            task = self.tasks.get(fence)
+            if task is not None and fence not in ended:
+                ended.add(fence)
+                task.cancel()
 
     def _health(self) -> str:
         return json.dumps(

@@ -12,7 +12,8 @@
 --            others       class -> tiers its jobs may go to from here, the best first; absent if there are none
 --            least_spill_ms  the shortest time a class lets its jobs wait here
 --            price_in, price_out  micro-USD a token
---            hops         class -> position of the tier on its route
+--            hops         class -> position of the tier on its route, for every class that it may serve; a job of another
+--                         class is handed over
 --            removed      the tier is no longer configured: its jobs are only handed over
 --            fragment     JSON members every record of this tier carries
 -- Returns  {now us, wait ms, jobs, handed}
@@ -109,12 +110,14 @@ local function shut(gate)
   end
 end
 
--- A breaker whose time is up lets one call through; its result decides.
+-- A breaker whose time is up lets one call through; its result decides. As long as that call holds its lease there is no
+-- other.
 local function probing(gate)
   if not gate.has.open_until then return false end
-  local probe_until = number_in(gate, 'probe_until')
-  if probe_until and probe_until > now_ms then
-    soonest(probe_until - now_ms)
+  local probe, id = gate.has.probe, gate.has.probe_job
+  local ends = id and tonumber(redis.call('ZSCORE', leases, id) or nil)
+  if ends and redis.call('HGET', K.job .. id, 'fence') == probe then
+    soonest(ends - now_ms)
     return true, 0
   end
   return true, 1
@@ -193,6 +196,7 @@ local function done_for(job)
   if job[15] then return 'cancelled' end
   if tonumber(job[8]) <= now_ms then return 'expired' end
   if (tonumber(job[4]) or 0) >= ask.poison then return 'poison' end
+  if not ask.removed and not ask.hops[job[12]] then return 'off_route' end
 end
 
 reap()
@@ -200,7 +204,8 @@ promote()
 
 local function room() return math.max(0, ask.hand_limit - #handed) end
 
--- 5. Jobs that would wait too long here go where they wait less. A job with nowhere better to go stays.
+-- 5. Jobs that would wait too long here go where they wait less. A job with nowhere better to go stays. Where no worker
+-- lives the wait has no end.
 local function leaves_for(job, here_ms) return better(ask.others[job[12]] or {}, job[6] or '', here_ms) end
 
 -- Those that have waited as long as their class lets them wait for one tier.
@@ -277,6 +282,9 @@ end
 local next_held = redis.call('ZRANGE', K.held, 0, 0, 'WITHSCORES')
 if next_held[2] then soonest(tonumber(next_held[2]) - now_ms) end
 
+if ask.limit > 0 and (number_in(tier_gate, 'served_until') or 0) < now_ms + ask.lease_ms / 2 then
+  put(tier_gate, 'served_until', ms_text(now_ms + ask.lease_ms))
+end
 local reason = ask.removed and 'off_route' or shut(tier_gate) or shut(account_gate)
 local limit = ask.limit
 if reason then
@@ -339,8 +347,8 @@ if not blocked and #heads == window then soonest(1) end
 if #jobs > 0 then
   for _, gate in ipairs(here.gates) do
     if gate.has.open_until then
-      put(gate, 'probe_until', ms_text(now_ms + ask.lease_ms))
       put(gate, 'probe', jobs[1][3])
+      put(gate, 'probe_job', jobs[1][1])
     end
   end
   learn_pace(here, jobs)
@@ -348,7 +356,7 @@ end
 write_leases()
 if limit > 0 then put(tier_gate, 'free_at', wait > 0 and math.ceil(now_ms + wait) or nil) end
 if blocked or limit == 0 then
-  spill_late(limit == 0 and math.huge or wait)
+  spill_late(ask.limit > 0 and wait or first_here(tier_gate, account_gate))
   write_leases()
   if limit > 0 then spill_early(wait) end
   write_leases()

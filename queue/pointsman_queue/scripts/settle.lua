@@ -9,6 +9,7 @@
 --              set        fields of the job to write: failures, tries, path, barred, cost, skipped
 --              called     whether a call was made; if not, the whole reservation is refunded
 --              real_in, real_out  tokens used; absent keeps the estimate charged
+--              outcome    of the call, for the rates; absent if there was none
 --              healthy    true | false, what the breaker is told; absent says nothing
 --              throttle_ms  closes the buckets for all; 0: the vendor named no time
 --              refused    requests | tokens: which limit that was; absent if the vendor did not say
@@ -16,10 +17,10 @@
 --              close      {reason, ms}; ms -1 waits for the operator
 -- Returns  per settlement 'ok', or 'stale' when the lease was lost or the call called off: then nothing was written
 local keep_ms = ARGV[1]
-local SMOOTHING, OPEN_MS, OPEN_MOST_MS = 0.1, 10000, 300000
+local RATES_KEPT_MS, RATES_SLOT_MS = 7200000, 600000
 
 -- What the settlements of one call say of a tier or batch is added up and written once, at the end.
-local answers, health, ended, woken = {}, {}, {}, {}
+local answers, health, ended, woken, rates = {}, {}, {}, {}, {}
 
 local function append(lists, key, value)
   if not lists[key] then lists[key] = {} end
@@ -80,57 +81,25 @@ end
 
 local function wake(tier) woken[tier] = true end
 
-local function open_breaker(key, opens)
-  local open_ms = math.min(OPEN_MOST_MS, OPEN_MS * 2 ^ (opens - 1))
-  redis.call('HSET', key, 'open_until', ms_text(now_ms + open_ms), 'opens', opens)
-  redis.call('HDEL', key, 'probe_until', 'probe', 'failing')
-end
-
--- A probe has come back: a good one closes the breaker, a failed one doubles the time, another says nothing.
-local function judge_probe(key, verdict, opens)
-  if verdict == 'good' then
-    redis.call('HDEL', key, 'open_until', 'opens', 'probe_until', 'probe', 'failing')
-  elseif verdict == 'bad' then
-    open_breaker(key, opens + 1)
-  else
-    redis.call('HDEL', key, 'probe_until', 'probe')
-  end
-end
-
--- `failing` is the smoothed share of failed calls: seven failures in a row, or half of about twenty, open the breaker.
--- Calls that were under way when it opened say nothing, then and later.
 local function write_health()
   for tier, verdicts in pairs(health) do
-    local key = K.gate .. tier
-    local gate = redis.call('HMGET', key, 'failing', 'open_until', 'opens', 'streak', 'probe')
-    if gate[2] then
-      for _, verdict in ipairs(verdicts) do
-        if verdict.fence == gate[5] then
-          judge_probe(key, verdict.says, tonumber(gate[3]) or 0)
-          wake(tier)
-        end
-      end
-    else
-      local before = tonumber(gate[1]) or 0
-      local failing, good, open = before, false, false
-      for _, verdict in ipairs(verdicts) do
-        if verdict.says ~= 'none' then
-          failing = failing + ((verdict.says == 'bad' and 1 or 0) - failing) * SMOOTHING
-          good = good or verdict.says == 'good'
-          open = open or failing >= 0.5
-        end
-      end
-      if open then
-        open_breaker(key, 1)
-        wake(tier)
-      elseif failing < 0.01 then
-        if gate[1] then redis.call('HDEL', key, 'failing') end
-      else
-        redis.call('HSET', key, 'failing', string.format('%.4f', failing))
-      end
-      if good and gate[4] then redis.call('HDEL', key, 'streak') end
-    end
+    if tell_breaker(gate_of(tier), verdicts) then wake(tier) end
   end
+end
+
+-- How the calls of a tier ended, by class, in slots of ten minutes.
+local function write_rates()
+  for tier, counts in pairs(rates) do
+    local key = K.rates .. tier .. ':' .. string.format('%.0f', math.floor(now_ms / RATES_SLOT_MS))
+    for name, count in pairs(counts) do redis.call('HINCRBY', key, name, count) end
+    redis.call('PEXPIRE', key, RATES_KEPT_MS)
+  end
+end
+
+local function count_outcome(tier, class, outcome)
+  if not rates[tier] then rates[tier] = {} end
+  local name = class .. '|' .. outcome
+  rates[tier][name] = (rates[tier][name] or 0) + 1
 end
 
 local function write_batches()
@@ -164,18 +133,23 @@ local function throttle(head, job)
   cut(gate, head.refused, tonumber(job[12]) or now_us, ms)
 end
 
--- Milliseconds between two answers of late: ten seconds by a count in which older ones fade. After a pause it begins at
--- the pace of the limits.
+-- Milliseconds between two answers of late, by a count in which older ones fade over ten seconds. It begins anew after a
+-- pause of a minute; those that come at its beginning are not counted, since nobody knows how long they took.
+local FADING_MS, LEAST_MS, PAUSE_MS = 10000, 1000, 60000
 local function learn_gap(tier, answered)
   local gate = gate_of(tier)
-  local last, count = number_in(gate, 'ended') or 0, number_in(gate, 'answered')
-  if not count or now_ms - last > 60000 then
-    local pace = number_in(gate, 'pace') or 0
-    count, last = pace > 0 and 10000 / pace or 0, now_ms
+  local last, since = number_in(gate, 'ended') or 0, number_in(gate, 'since')
+  if not since or now_ms - last > PAUSE_MS then
+    put(gate, 'since', now_ms)
+    put(gate, 'answered', 0)
+    put(gate, 'gap', nil)
+  else
+    local count = (number_in(gate, 'answered') or 0) * math.exp((last - now_ms) / FADING_MS) + answered
+    put(gate, 'answered', count)
+    if now_ms - since >= LEAST_MS then
+      put(gate, 'gap', FADING_MS * (1 - math.exp((since - now_ms) / FADING_MS)) / count)
+    end
   end
-  count = count * math.exp((last - now_ms) / 10000) + answered
-  put(gate, 'answered', count)
-  put(gate, 'gap', 10000 / count)
   put(gate, 'ended', now_ms)
 end
 
@@ -268,7 +242,10 @@ while at <= #ARGV do
     local says = (not head.called or head.healthy == nil) and 'none' or head.healthy and 'good' or 'bad'
     append(health, head.tier, {says = says, fence = head.fence})
     if head.throttle_ms then throttle(head, job) end
-    if head.called then done[head.tier] = (done[head.tier] or 0) + 1 end
+    if head.called then
+      done[head.tier] = (done[head.tier] or 0) + 1
+      if head.outcome then count_outcome(head.tier, job[13] or '', head.outcome) end
+    end
     if head.close then close(head.tier, head.close) end
     steps[head.step](head, job, result)
     for i = first_record, at - 1 do
@@ -281,11 +258,12 @@ for tier, count in pairs(done) do learn_gap(tier, count) end
 for _, gate in ipairs(learn()) do
   for _, tier in ipairs(gate.conf.tiers or {gate.scope}) do wake(tier) end
 end
+write_health()
 write_levels()
 write_logs()
 write_gates()
 write_factors()
-write_health()
+write_rates()
 write_batches()
 for tier in pairs(woken) do redis.call('PUBLISH', K.wake .. tier, '1') end
 return replies

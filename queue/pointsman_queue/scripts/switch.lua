@@ -6,7 +6,8 @@
 -- ARGV[3]  why
 -- ARGV[4]  who
 -- ARGV[5]  record, JSON; empty for cancel, whose record is the job's final one
--- ARGV[6]  tiers to wake, from here on
+-- ARGV[6]  of disable: `abort` if calls in flight are to be cut, else empty
+-- ARGV[7]  tiers to wake, from here on
 -- Returns  disable, enable: {'ok'}
 --          cancel: {'ok', state}, {'final', state} or {'missing'}
 local action, scope = ARGV[1], ARGV[2]
@@ -49,14 +50,22 @@ local function forget_refusals()
   end
 end
 
+local word = 'on'
 if action == 'disable' then
-  redis.call('HDEL', key, 'disabled', 'disabled_by') -- frees memory first, as above
+  redis.call('HDEL', key, 'disabled', 'disabled_by', 'abort') -- frees memory first, as above
   redis.call('HSET', key, 'disabled', ARGV[3], 'disabled_by', ARGV[4])
+  word = 'off'
+  if ARGV[6] == 'abort' then
+    redis.call('HSET', key, 'abort', '1')
+    word = 'abort'
+  end
 else
-  redis.call('HDEL', key, 'disabled', 'disabled_by', 'closed_until', 'closed_reason', 'open_until', 'opens',
-    'probe_until', 'probe', 'failing', 'throttled_until', 'streak', 'free_at')
+  redis.call('HDEL', key, 'disabled', 'disabled_by', 'abort', 'closed_until', 'closed_reason', 'open_until', 'opens',
+    'probe', 'probe_job', 'health', 'throttled_until', 'streak', 'free_at')
   forget_refusals()
 end
 redis.call('XADD', K.outbox, '*', 'at', string.format('%d%06d', time[1], time[2]), 'record', ARGV[5])
-for i = 6, #ARGV do redis.call('PUBLISH', K.wake .. ARGV[i], '1') end
+-- A worker that hears it starts none of the calls it has claimed already.
+redis.call('PUBLISH', K.wake .. scope, word)
+for i = 7, #ARGV do redis.call('PUBLISH', K.wake .. ARGV[i], '1') end
 return {'ok'}

@@ -134,16 +134,24 @@ local function takes_jobs(gate)
   return not (open_until and open_until > now_ms)
 end
 
--- Milliseconds a job queued at a tier now would wait, as far as is known; nil where none may be queued.
+local function is_served(gate) return (number_in(gate, 'served_until') or 0) > now_ms end
+
+-- Milliseconds until the first job waiting at a tier can go, as far as is known; without end where no worker lives.
+local function first_here(gate, account)
+  if not is_served(gate) then return math.huge end
+  local till = math.max(number_in(gate, 'throttled_until') or 0, number_in(account, 'throttled_until') or 0,
+    number_in(gate, 'free_at') or 0)
+  return math.max(0, till - now_ms)
+end
+
+-- Milliseconds a job queued at a tier now would wait; nil where none may be queued or nobody would take it.
 local function wait_at(name)
   if elsewhere[name] == nil then
     local gate, account = gate_of(name), gate_of(name:match('^[^/]*'))
     elsewhere[name] = false
-    if takes_jobs(gate) and takes_jobs(account) then
-      local till = math.max(number_in(gate, 'throttled_until') or 0, number_in(account, 'throttled_until') or 0,
-        number_in(gate, 'free_at') or 0)
+    if is_served(gate) and takes_jobs(gate) and takes_jobs(account) then
       elsewhere[name] = {
-        first = math.max(0, till - now_ms),
+        first = first_here(gate, account),
         queued = redis.call('ZCARD', K.queue .. name),
         pace = number_in(gate, 'pace') or 0,
       }

@@ -17,10 +17,14 @@
 --   day day_used             requests of the vendor's day
 --   mean_in mean_out         sizes of jobs
 --   latency fastest          ms of a call, and of the fastest
---   gap answered ended       ms between two answers of late, by that count, and when the last came
+--   gap answered since ended ms between two answers of late, by that count, begun and last added to when, ms
 --   pace free_at head head_at scan              ms a job; when the next can go; who waits first, until when; spilling
 --   factor out:<class>       tokens counted for each estimated one; length of an answer most stay below
---   disabled ... throttled_until ... open_until ...   switch, closings, breaker
+--   disabled disabled_by abort                  the switch: why, by whom, whether calls in flight are cut
+--   closed_until closed_reason                  the dispatcher's own closing; -1 waits for the operator
+--   throttled_until throttles streak            the vendor's wait; refusals so far, and in a row
+--   health open_until opens probe probe_job     breaker: chapters/breaker.lua
+--   served_until                                a worker of the tier lives, as far as is known
 local time = redis.call('TIME')
 local now_us = tonumber(time[1]) * 1000000 + tonumber(time[2])
 local now_text = string.format('%d%06d', time[1], time[2])
