@@ -248,7 +248,7 @@ def test_cached_tokens_are_input_tokens() -> None:
         "anthropic-ratelimit-output-tokens-reset": "2026-10-31T18:00:05Z",
     }
     evidence = anthropic().read(TIER, raw(message(usage=usage), headers=headers)).evidence
-    assert evidence.usage == Usage(input_tokens=60, output_tokens=3, cached_input_tokens=30)
+    assert evidence.usage == Usage(input_tokens=60, output_tokens=3, cached_input_tokens=30, cache_write_tokens=20)
     assert evidence.provider_request_id == "req_9"
     assert evidence.finish_reason == "end_turn"
     assert evidence.allowances == (Allowance(name="otpm", limit=None, remaining=7997, reset_s=5.0),)
