@@ -6,6 +6,7 @@ from .gate import BreakerState, Gate, LearnedLimit, read_gate
 from .job_queue import Admission, BatchProgress, JobQueue, NewJob
 from .lease import Claim, Lease, Renewal
 from .outbox import START, Outbox, OutboxEntry
+from .outcome_rates import OutcomeRates
 from .overview import JobView, Observer, Overview, TierLoad
 from .scripts import script_text
 from .settings import Settings
@@ -35,6 +36,7 @@ __all__ = [
     "Observer",
     "Outbox",
     "OutboxEntry",
+    "OutcomeRates",
     "Overview",
     "Renewal",
     "Settings",

@@ -12,6 +12,7 @@ from pointsman_routes import Job, JobState
 from . import keys
 from .connection import read_hash, redis_errors
 from .envelope import decode_envelope
+from .outcome_rates import OutcomeRates, read_rates
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +83,10 @@ class Observer:
             )
         )
         return Overview(tiers=loads, held=held, outbox=outbox, workers=workers)
+
+    async def rates(self, tiers: Sequence[str], *, now_ms: float | None = None) -> tuple[OutcomeRates, ...]:
+        """How calls ended in about the last hour, by tier and class; what has had no call is not there."""
+        return await read_rates(self._redis, tiers, now_ms)
 
     async def job(self, job_id: str) -> JobView | None:
         """One job; None when it is not known, or no longer."""
