@@ -108,9 +108,7 @@ def _quality(entry: TaskClass, tier: Tier) -> Rule:
     if tier.quality is not None and tier.quality >= floor:
         return Rule(name=RuleName.QUALITY, holds=True, because=f"{measured} is at or above the floor {floor}")
     if tier.name in entry.allow_below_floor:
-        because = (
-            f"{measured}, below the floor {floor}, but named in `allow_below_floor`: answers are marked downgraded"
-        )
+        because = f"{measured} is below the floor {floor}, named in `allow_below_floor`; answers are marked downgraded"
         return Rule(name=RuleName.QUALITY, holds=True, because=because)
     return Rule(
         name=RuleName.QUALITY, holds=False, because=f"quality of {tier.name!r} is {measured}, below the floor {floor}"
