@@ -65,11 +65,15 @@ def _tool_call(call: Mapping[str, object]) -> ToolCall | None:
     return ToolCall(id=call_id, function=CalledFunction(name=name, arguments=arguments))
 
 
-def usage_of(usage: Mapping[str, object]) -> Usage | None:
+def usage_of(usage: Mapping[str, object], cached_field: str | None = None) -> Usage | None:
     """The usage of a completion; None unless both counts are there.
 
-    Tokens read from the cache and written to it are parts of the prompt, and reasoning is a part of the completion,
-    so none is believed to be more than its whole.
+    Tokens read from the cache and written to it are parts of the prompt, so neither is believed to be more than the
+    whole. Reasoning is a part of the completion, except where the total says that it comes on top: xAI counts it so.
+
+    Args:
+        usage: the vendor's object.
+        cached_field: where the tokens read from the cache stand if not in `prompt_tokens_details.cached_tokens`.
     """
     spent, said = count_of(usage.get("prompt_tokens")), count_of(usage.get("completion_tokens"))
     if spent is None or said is None:
@@ -78,8 +82,13 @@ def usage_of(usage: Mapping[str, object]) -> Usage | None:
         object_of(usage.get("prompt_tokens_details")),
         object_of(usage.get("completion_tokens_details")),
     )
-    cached = min(count_of(prompt.get("cached_tokens")) or 0, spent)
+    cached = count_of(prompt.get("cached_tokens"))
+    if cached is None and cached_field is not None:
+        cached = count_of(usage.get(cached_field))
+    cached = min(cached or 0, spent)
     reasoning = count_of(completion.get("reasoning_tokens"))
+    if reasoning is not None and usage.get("total_tokens") == spent + said + reasoning:
+        said += reasoning
     return Usage(
         input_tokens=spent,
         output_tokens=said,

@@ -40,12 +40,17 @@ _UNSUPPORTED: Final = frozenset(
         "model_decommissioned",
         "model_not_found",
         "string_above_max_length",
+        "unknown_parameter",
         "unsupported_model",
         "unsupported_parameter",
         "unsupported_value",
     }
 )
 _PER_DAY: Final = re.compile(r"\b(?:requests|tokens) per day\b|\((?:rpd|tpd)\)")
+_UNKNOWN_PARAMETER: Final = re.compile(
+    r"unrecognized request argument|unknown parameter|extra (?:inputs|fields) (?:are )?not permitted|\bservice_tier\b"
+)
+"""OpenAI's and Azure's words, and pydantic's, which many a compatible server is built on."""
 _LIMIT_ZERO: Final = re.compile(r"\blimit:? 0(?![\d.])")
 
 
@@ -55,14 +60,15 @@ def _until_midnight(now: datetime) -> float:
     return (midnight - today).total_seconds()
 
 
-def _day_ends_after(failure: Failure) -> float:
+def day_ends_after(failure: Failure) -> float:
+    """Seconds until a limit per day returns: the vendor's time, or UTC midnight if it names none."""
     wait = failure.retry_after_s
     return wait if wait is not None else _until_midnight(failure.now)
 
 
 _TOO_MANY: Final = frozenset({429})
 
-CHAT_SIGNALS: Final = (
+CHAT_SIGNALS: Final[tuple[Signal, ...]] = (
     Signal(
         says="`insufficient_quota`, or a code of a spend limit, of no credit or of billing",
         names=_EXHAUSTED,
@@ -93,13 +99,20 @@ CHAT_SIGNALS: Final = (
         status=_TOO_MANY,
         words=_PER_DAY,
         outcome=OutcomeKind.EXHAUSTED,
-        reset_s=_day_ends_after,
+        reset_s=day_ends_after,
     ),
     Signal(says="429", status=_TOO_MANY, outcome=OutcomeKind.THROTTLED),
     Signal(says="a code of a content filter or policy", names=_REFUSED, outcome=OutcomeKind.REFUSED),
     Signal(
         says="a code of an unknown model, a context too long, an unsupported parameter",
         names=_UNSUPPORTED,
+        outcome=OutcomeKind.UNSUPPORTED,
+    ),
+    # The parameter, or the tier's service tier, is sound elsewhere.
+    Signal(
+        says="400, 422 whose message says that a parameter is unknown, or speaks of `service_tier`",
+        status=frozenset({400, 422}),
+        words=_UNKNOWN_PARAMETER,
         outcome=OutcomeKind.UNSUPPORTED,
     ),
 )

@@ -38,9 +38,9 @@ class JsonCodec(ABC):
         now: the clock a vendor's moments are counted from when its reply names no date.
     """
 
-    signals: ClassVar[tuple[Signal, ...]] = ()
+    signals: tuple[Signal, ...] = ()
     """What this kind means by an error below 500 that is not about the key, the more particular first."""
-    signals_any_status: ClassVar[tuple[Signal, ...]] = ()
+    signals_any_status: tuple[Signal, ...] = ()
     """Likewise, whatever the status."""
     finishes: ClassVar[Mapping[str | None, Finish]]
     """What it calls the reasons why a model stops."""

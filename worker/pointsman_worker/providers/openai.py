@@ -5,7 +5,7 @@ differ.
 """
 
 from collections.abc import Iterator, Mapping
-from typing import Any, ClassVar
+from typing import Any, Final
 
 from pydantic import BaseModel
 
@@ -17,6 +17,8 @@ from .json_codec import JsonCodec
 from .judging import Finish, Spoken
 from .payload import object_of, text_of, to_json
 from .protocol import Ask, WireRequest
+
+_LARGEST_SEED: Final = 2**63
 
 __all__ = ["CHAT_FINISHES", "CHAT_SIGNALS", "OpenAICodec", "OpenAICompatibleCodec"]
 
@@ -32,9 +34,9 @@ class OpenAICompatibleCodec(JsonCodec):
     A vendor that differs overrides the steps of `build`: what it cannot express, its address, its headers, its body.
     """
 
-    _limit_field: ClassVar[str] = "max_tokens"
-    _developer_role: ClassVar[str] = "system"
-    _most_stops: ClassVar[int | None] = None
+    _limit_field: str = "max_tokens"
+    _developer_role: str = "system"
+    _most_stops: int | None = None
     finishes = CHAT_FINISHES
     signals = CHAT_SIGNALS
 
@@ -50,6 +52,8 @@ class OpenAICompatibleCodec(JsonCodec):
         stops = len(ask.job.stop or ())
         if self._most_stops is not None and stops > self._most_stops:
             yield f"stop: at most {self._most_stops} sequences, the job has {stops}"
+        if not -_LARGEST_SEED <= (ask.job.seed or 0) < _LARGEST_SEED:
+            yield "seed: not an integer of 64 bits"
 
     def _url(self, ask: Ask) -> str:
         return f"{self._base_url}/chat/completions"
@@ -103,12 +107,16 @@ class OpenAICompatibleCodec(JsonCodec):
             return Spoken(content="", finish=Finish.STOP, finish_reason=None, model=model, service_tier=service_tier)
         choice = first_choice(payload)
         message, reason = choice.get("message"), choice.get("finish_reason")
-        if not isinstance(message, dict) or not isinstance(reason, str | None):
+        if not isinstance(reason, str | None):
+            return None
+        finish = self.finishes.get(reason, Finish.BROKEN)
+        if message is None and finish is Finish.REFUSED:
+            message = {}  # Azure leaves out what its filter took
+        if not isinstance(message, dict):
             return None
         content, calls = content_of(message), tool_calls_of(message)
         if content is None or calls is None:
             return None
-        finish = self.finishes.get(reason, Finish.BROKEN)
         if text_of(message.get("refusal")) is not None:
             finish, reason = Finish.REFUSED, "refusal"
         return Spoken(
@@ -133,7 +141,11 @@ class OpenAICodec(OpenAICompatibleCodec):
     """OpenAI's own chat completions.
 
     The limit is `max_completion_tokens`: `max_tokens` is deprecated, and reasoning models refuse it. At most four
-    stop sequences (API reference).
+    stop sequences (API reference). What a model rather than the API cannot take - a temperature or stop sequences for
+    one that reasons, an effort it does not know - it refuses by name, which is `unsupported` too.
+
+    A project of one region answers at that region's host only. At another it refuses with 401 `incorrect_hostname`,
+    which is `unauthorized`: the tier is closed, and no job fails for it.
     """
 
     _limit_field = "max_completion_tokens"
