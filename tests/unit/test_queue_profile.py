@@ -16,6 +16,18 @@ def test_where_jobs_may_go() -> None:
     assert make_profile(BACKUP).least_spill_ms == 300_000
 
 
+def test_classes_it_may_not_serve_are_not_its_own() -> None:
+    """Only classes that may be served here have a hop, and only tiers that may serve them are ways out."""
+    table = make_table()
+    assert make_profile(MAIN, table).hops == {"triage": 0, "solo": 0}
+    assert make_profile(SIDE, table).hops == {"triage": 2}
+    in_eu = {name: entry.model_copy(update={"regions": ("eu",)}) for name, entry in table.classes.items()}
+    table = table.model_copy(update={"classes": in_eu})
+    assert make_profile(MAIN, table).others == {"triage": (SIDE,)}
+    backup = make_profile(BACKUP, table)
+    assert (backup.hops, backup.others, backup.least_spill_ms) == ({}, {}, None)
+
+
 def test_limits_as_gates_keep_them() -> None:
     """A gate is told the limits that are set, and how to keep to them; the account also its tiers."""
     table = make_table(main={"rpm": 60, "concurrency": 3}, account={"tpm": 9}, provider={"learn_limits": "down"})

@@ -1,6 +1,8 @@
 """The life of a job in a worker: asked, judged and settled, or sent elsewhere without a call."""
 
 import asyncio
+from dataclasses import replace
+from typing import Any
 
 import pytest
 from queue_cases import BACKUP, MAIN, SIDE, make_job, make_lease
@@ -35,6 +37,7 @@ from pointsman_routes import (
 )
 from pointsman_worker import dispatch
 from pointsman_worker.dispatch import Dispatcher
+from pointsman_worker.office import Office
 from pointsman_worker.report import Report
 
 _NOWHERE = frozenset[str]()
@@ -243,3 +246,59 @@ async def test_closed_tier_is_an_error_in_the_log() -> None:
         ("error", MAIN, "job-1"),
     ]
     assert "Which way?" not in str(logs)
+
+
+def _unchecked_office(**task_class: Any) -> Office:
+    """An office whose table was changed after its check: alpha is in `eu`, beta `local`."""
+    office = make_office()
+    changed = office.table.classes["triage"].model_copy(update=task_class)
+    return replace(office, table=office.table.model_copy(update={"classes": {"triage": changed}}))
+
+
+@pytest.mark.parametrize(
+    ("task_class", "tier", "to"),
+    [
+        ({"regions": ("local",)}, MAIN, BACKUP),
+        ({"regions": ("eu",)}, BACKUP, SIDE),
+        ({"allow_below_floor": ()}, BACKUP, SIDE),
+        ({"quality_floor": 0.85}, SIDE, MAIN),
+        ({"route": (MAIN, "gone/tier", SIDE), "regions": ("eu",)}, BACKUP, MAIN),
+    ],
+)
+async def test_no_request_where_the_class_may_not_go(task_class: dict[str, Any], tier: str, to: str) -> None:
+    """A job leased at a tier that may not serve it is not called for there, whoever leased it: it moves on."""
+    settler, desk = SettlerThatKeeps(), ScriptedDesk()
+    await Dispatcher(_unchecked_office(**task_class), desk, settler, BoardOf()).run(make_lease(tier=tier))
+    (settlement,) = settler.settled
+    assert desk.asked == []
+    assert (settlement.step, settlement.to, settlement.called) == ("move", to, False)
+    assert the(MovedRecord, settlement).reason is Reason.OFF_ROUTE
+    assert finished_of(settlement).outcome is OutcomeKind.UNSUPPORTED
+    assert finished_of(settlement).counted is False
+
+
+async def test_no_way_leads_to_a_tier_that_is_not_allowed() -> None:
+    """After a failed call or a hand-over, a job goes to no tier that may not serve it, and is held for none."""
+    office = _unchecked_office(regions=("eu",), route=(MAIN, BACKUP, SIDE))
+    (moved,) = await relocate(make_lease(reason="disabled"), office=office)
+    assert moved.to == SIDE
+    (held,) = await relocate(make_lease(reason="disabled"), open_tiers=frozenset({BACKUP}), office=office)
+    assert (held.step, held.tiers) == ("hold", (MAIN, SIDE))
+    failed = await run(make_lease(tries_here=1), make_report(Transient(detail="cut")), office=office)
+    assert (failed.step, failed.to) == ("move", SIDE)
+
+
+async def test_a_better_tier_must_be_allowed() -> None:
+    """The tier that a claim names as the better one is taken only if it may serve the class."""
+    office = _unchecked_office(regions=("eu",))
+    (moved,) = await relocate(make_lease(reason="rate_limited", better=BACKUP), office=office)
+    assert moved.to == SIDE
+
+
+async def test_waits_for_no_tier_that_is_not_allowed() -> None:
+    """A job does not go on waiting at a tier that may not serve it; where none may, it fails rather than waits."""
+    office = _unchecked_office(regions=("local",))
+    (held,) = await relocate(make_lease(reason="rate_limited"), open_tiers=frozenset({MAIN}), office=office)
+    assert (held.step, held.tiers) == ("hold", (BACKUP,))
+    (failed,) = await relocate(make_lease(reason="off_route"), office=_unchecked_office(regions=("mars",)))
+    assert (failed.step, final_of(failed).error_code) == ("finish", "off_route")
