@@ -10,7 +10,7 @@ from .errors import (
     LedgerUrlInvalid,
 )
 from .intake import Garbage
-from .ledger import Ledger
+from .ledger import Ledger, OutcomeCount
 from .listing import ATTEMPT_FIELDS, FINAL_FIELDS, ShownRecord
 from .record_filter import ListedKind, RecordFilter
 from .recorder import Recorder
@@ -28,6 +28,7 @@ __all__ = [
     "LedgerUnavailable",
     "LedgerUrlInvalid",
     "ListedKind",
+    "OutcomeCount",
     "RecordFilter",
     "Recorder",
     "ShownRecord",

@@ -2,12 +2,15 @@
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 from sqlalchemy import Select, delete, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
+
+from pointsman_routes import RecordKind
 
 from .address import LedgerAddress
 from .batch import Batch, read_cursor, write_batch
@@ -17,13 +20,22 @@ from .faults import ledger_faults
 from .listing import ShownRecord, as_listed, as_told
 from .migration import require_current, upgrade
 from .moment import Clock, to_micros, utc_now
-from .record_filter import RecordFilter, conditions
+from .record_filter import ListedKind, RecordFilter, conditions
 from .schema import answers, ledger_head, quarantine, records
 
 BUSY_TIMEOUT = timedelta(seconds=5)
 """How long SQLite waits for another process's lock."""
 PAGE = 1000
 """Rows read at a time; a listing of any length needs this much memory."""
+
+
+class OutcomeCount(NamedTuple):
+    """Calls of one tier for one class that ended in one way."""
+
+    tier: str
+    task_class: str
+    outcome: str
+    calls: int
 
 
 class Ledger:
@@ -157,6 +169,19 @@ class Ledger:
         where = conditions(wanted, await self.head())
         matching = int((await self._rows(select(func.count()).select_from(records).where(*where)))[0][0])
         return matching if wanted.limit is None else min(matching, wanted.limit)
+
+    async def outcomes(self, wanted: RecordFilter) -> Sequence[OutcomeCount]:
+        """How the calls that have ended did so, by tier, class and outcome; calls in flight are not counted.
+
+        Args:
+            wanted: narrows which attempts; its kind and limit say nothing here.
+        """
+        asked = replace(wanted, kind=ListedKind.ATTEMPT, limit=None)
+        by = (records.c.tier, records.c.task_class, records.c.outcome)
+        query = select(*by, func.count().label("calls")).where(
+            records.c.kind == RecordKind.ATTEMPT_FINISHED.value, *conditions(asked, await self.head())
+        )
+        return [OutcomeCount(*row) for row in await self._rows(query.group_by(*by).order_by(*by))]
 
     async def story(self, job_id: str) -> Sequence[ShownRecord]:
         """Every record of a job, in the order they were written; empty if there is none."""

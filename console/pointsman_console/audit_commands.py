@@ -12,6 +12,7 @@ from pointsman_routes import JobNotFound, JobState, UsageProblem, parse_duration
 
 from . import screen
 from .composition import open_ledger
+from .outcome_table import outcome_object, outcome_table
 
 if TYPE_CHECKING:
     from pointsman_audit import Ledger, RecordFilter, ShownRecord
@@ -69,6 +70,24 @@ def list_records(
     raise typer.Exit(asyncio.run(_list(context.obj, wanted, as_json)))
 
 
+@app.command("rates")
+def rates(
+    context: typer.Context,
+    class_name: Annotated[str | None, typer.Option("--class", help="Only this class.")] = None,
+    tier: Annotated[str | None, typer.Option(help="Only this tier.")] = None,
+    since: Annotated[str, typer.Option(help="From this moment: 2026-01-31T09:30:00Z, or 2h ago as 2h.")] = "24h",
+    until: Annotated[str | None, typer.Option(help="Before this moment.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show how calls ended, by tier and class: the share of empty, truncated, refused, misrouted and broken answers."""
+    from pointsman_audit import RecordFilter
+
+    wanted = RecordFilter(
+        task_class=class_name, tier=tier, since=_moment("--since", since), until=_moment("--until", until)
+    )
+    raise typer.Exit(asyncio.run(_rates(context.obj, wanted, as_json)))
+
+
 @app.command("show")
 def show(
     context: typer.Context,
@@ -89,6 +108,22 @@ async def _list(settings: Settings, wanted: "RecordFilter", as_json: bool) -> in
     columns = _COLUMNS.get(wanted.kind.value) or tuple(dict.fromkeys(name for row in rows for name in row))
     screen.table(columns, ([row.get(name) for name in columns] for row in rows))
     screen.say(f"{len(rows):,} records")
+    return 0
+
+
+async def _rates(settings: Settings, wanted: "RecordFilter", as_json: bool) -> int:
+    async with open_ledger(settings) as ledger:
+        found = await ledger.outcomes(wanted)
+    by_place: dict[tuple[str, str], dict[str, int]] = {}
+    for entry in found:
+        by_place.setdefault((entry.tier, entry.task_class), {})[entry.outcome] = entry.calls
+    if as_json:
+        for (tier, task_class), counts in by_place.items():
+            screen.line(outcome_object(tier, task_class, counts))
+        return 0
+    rows = [(tier, task_class, counts) for (tier, task_class), counts in by_place.items()]
+    outcome_table(rows, title="how calls ended")
+    screen.say(f"{sum(entry.calls for entry in found):,} calls")
     return 0
 
 

@@ -244,3 +244,25 @@ async def test_story_is_the_jobs_records_in_order(ledger: Ledger) -> None:
         expected = [known for known in HISTORY if known.body.get("job_id") == job_id]
         assert [(t["seq"], t["kind"]) for t in told] == [(k.seq, k.record.kind.value) for k in expected]
     assert await ledger.story("job-4000") == []
+
+
+async def test_outcomes(ledger: Ledger) -> None:
+    """Every call that has ended is counted once, under its tier, class and outcome, in whatever a filter leaves."""
+    wanted = (
+        RecordFilter(),
+        RecordFilter(tier="anthropic/fast"),
+        RecordFilter(task_class="triage", since=START + timedelta(seconds=40), until=START + timedelta(seconds=160)),
+    )
+    for chosen in wanted:
+        counted = Counter(
+            (known.body["tier"], known.body["task_class"], known.body["outcome"])
+            for known in HISTORY
+            if known.record.kind == "attempt_finished"
+            and chosen.tier in (None, known.body["tier"])
+            and chosen.task_class in (None, known.body["task_class"])
+            and (chosen.since is None or known.at >= chosen.since.timestamp() * 1_000_000)
+            and (chosen.until is None or known.at < chosen.until.timestamp() * 1_000_000)
+        )
+        assert counted
+        found = await ledger.outcomes(chosen)
+        assert {(count.tier, count.task_class, count.outcome): count.calls for count in found} == counted
