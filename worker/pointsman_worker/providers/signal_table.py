@@ -39,6 +39,8 @@ class Signal:
     """One of them is the error's type, code or status; in lower case."""
     words: re.Pattern[str] | None = None
     """Found in the error's message, which is in lower case."""
+    when: Callable[[Failure], bool] | None = None
+    """What else must hold, where the error says it in neither of these."""
     reset_s: Callable[[Failure], float | None] | None = None
     """Of `exhausted`: seconds until the quota returns; None waits for the operator."""
     may_be_billed: bool = False
@@ -50,7 +52,9 @@ class Signal:
             return False
         if self.names and not self.names & failure.names:
             return False
-        return self.words is None or self.words.search(failure.message) is not None
+        if self.words is not None and self.words.search(failure.message) is None:
+            return False
+        return self.when is None or self.when(failure)
 
     def outcome_of(self, failure: Failure) -> Outcome:  # noqa: C901 -- one branch an outcome
         """The outcome of a failure that it matches.
