@@ -37,13 +37,17 @@ _STATUS_OF_NAME: Final[Mapping[str, int]] = {
 
 _OF_REQUESTS: Final = re.compile(
     r"\brequests per min|\bfor requests\b|\(rpm\)|\bnumber of requests?\b(?! tokens)"
-    r"|\brequests? rate limit\b|\bcall rate limit\b"
+    r"|\brequests? rate limit\b|\bcall rate limit\b|_requests(?:_per_min|\b)"
 )
 _OF_TOKENS: Final = re.compile(
     r"\btokens per min|\bfor tokens\b|\([io]?tpm\)|\b(?:input|output|request) tokens\b|\btokens? rate limit\b"
+    r"|_token_count\b|_tokens_per_min"
 )
 """OpenAI's and Groq's "on tokens per min (TPM)", Anthropic's "number of request tokens has exceeded", Azure's "call
-rate limit" for requests, Mistral's "requests rate limit"."""
+rate limit" for requests, Mistral's "requests rate limit", and the names of Google's quota metrics:
+`generate_content_free_tier_requests`, `generate_content_paid_tier_input_token_count`."""
+_MOST_DETAILS: Final = 16
+"""Google sends at most a handful."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +57,7 @@ class Failure:
     status: int
     """The HTTP status; for an error inside a 200 the one it is usually sent with."""
     names: frozenset[str]
-    """The error's type and code, in lower case."""
+    """The error's type, code and status, and the reasons in its details, in lower case."""
     message: str
     """The vendor's message in lower case: to look into, never to show."""
     detail: str
@@ -64,6 +68,8 @@ class Failure:
     """See `refused_limit`."""
     now: datetime
     """By the vendor's clock where the reply tells it."""
+    details: tuple[Mapping[str, object], ...] = ()
+    """Google's `error.details`: objects of `google.rpc`, each naming its kind in `@type`."""
 
 
 def read_failure(
@@ -76,8 +82,9 @@ def read_failure(
 ) -> Failure:
     """Read an error from a body in any of the shapes in use.
 
-    `{"error": {"type", "code", "message"}}`, `{"error": "text"}`, and the same fields at the top. With 401 and
-    403 the message is left out of the detail, since that is where vendors echo the key.
+    `{"error": {"type", "code", "message"}}`, Google's `{"error": {"code", "status", "message", "details"}}`,
+    `{"error": "text"}`, and the same fields at the top. With 401 and 403 the message is left out of the detail,
+    since that is where vendors echo the key.
 
     Args:
         status: the HTTP status; 2xx means the error came inside a success.
@@ -89,10 +96,13 @@ def read_failure(
     """
     inner = payload.get("error")
     error = {"message": inner} if isinstance(inner, str) else (object_of(inner) or payload)
-    shown = list(dict.fromkeys(filter(None, (_name(error.get(field)) for field in ("type", "code")))))
-    names = frozenset(name.lower() for name in shown)
+    details = _details(error)
+    said = [_name(error.get(field)) for field in ("type", "code", "status")]
+    said += [text_of(detail.get("reason")) or "" for detail in details]
+    names = frozenset(name.lower() for name in said if name)
     message = text_of(error.get("message")) or text_of(error.get("detail")) or ""
     effective = status if not 200 <= status < 300 else _status_inside(names)
+    shown = dict.fromkeys(name for name in said if name not in ("", str(status)))
     detail = " ".join([f"HTTP {status}", *(redactor.clean(name, 64) for name in shown)])
     if message and effective not in (401, 403):
         detail = f"{detail}: {redactor.clean(message, 300)}"
@@ -104,8 +114,21 @@ def read_failure(
         message=lowered,
         detail=detail,
         retry_after_s=asked_s if asked_s is not None else told_wait_s(error, lowered),
-        limit=refused_limit(names, lowered, allowances),
+        limit=refused_limit(names, f"{lowered} {_quota_metrics(details)}", allowances),
         now=vendor_now(headers, now),
+        details=details,
+    )
+
+
+def quota_violations(details: tuple[Mapping[str, object], ...]) -> tuple[Mapping[str, object], ...]:
+    """The quotas a call went beyond, of the `google.rpc.QuotaFailure` among an error's details."""
+    listed = (
+        detail.get("violations")
+        for detail in details
+        if (text_of(detail.get("@type")) or "").endswith("google.rpc.QuotaFailure")
+    )
+    return tuple(
+        object_of(violation) for some in listed if isinstance(some, list) for violation in some[:_MOST_DETAILS]
     )
 
 
@@ -118,8 +141,8 @@ def refused_limit(
     few are left. None when it is both, or cannot be told.
 
     Args:
-        names: the error's type and code, in lower case; OpenAI's type is `requests` or `tokens` itself.
-        message: in lower case.
+        names: see `Failure.names`; OpenAI's type is `requests` or `tokens` itself.
+        message: in lower case, with Google's names of the quotas.
         allowances: of the same reply.
     """
     spent = {"requests" if left.name in ("rpm", "rpd") else "tokens" for left in allowances if left.remaining == 0}
@@ -135,6 +158,15 @@ def refused_limit(
 def inside_success(outcome: Outcome) -> Outcome:
     """The outcome of an error that came inside a 200: generation had started, so it may have been billed."""
     return replace(outcome, may_be_billed=True) if isinstance(outcome, Transient) else outcome
+
+
+def _details(error: Mapping[str, object]) -> tuple[Mapping[str, object], ...]:
+    listed = error.get("details")
+    return tuple(map(object_of, listed[:_MOST_DETAILS])) if isinstance(listed, list) else ()
+
+
+def _quota_metrics(details: tuple[Mapping[str, object], ...]) -> str:
+    return " ".join((text_of(quota.get("quotaMetric")) or "").lower() for quota in quota_violations(details))
 
 
 def _name(value: object) -> str:
