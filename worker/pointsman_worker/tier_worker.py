@@ -101,6 +101,8 @@ class TierWorker(Worker):
         self.stopping = asyncio.Event()
         self.crashed = False
         """Whether it ended by itself, for a defect."""
+        self.jobs_withdrawn = 0
+        """Taken away from a tier that was switched off, claimed or under way."""
         self._queue = queue
         self._dispatcher = dispatcher
         self._settler = settler
@@ -204,13 +206,15 @@ class TierWorker(Worker):
         """
         lease = self._leases[job_id]
         try:
-            if self._wakeups.heard_off(lease.tier):
+            if self.heard_off(lease.tier):
                 await self._dispatcher.withdraw(lease, _never_called())
+                self.jobs_withdrawn += 1
             elif await self._dispatcher.run(lease):
                 self.jobs_complete += 1
         except asyncio.CancelledError:
             if job_id in self._cut:
                 await asyncio.shield(self._dispatcher.withdraw(lease, _cut_off("an operator cut the call off")))
+                self.jobs_withdrawn += 1
             elif job_id not in self._lost:
                 await asyncio.shield(self._give_back(lease))
         except Exception:  # one job's error must not end the worker; its lease runs out and the job is recovered
@@ -295,6 +299,10 @@ class TierWorker(Worker):
         self.stopping.set()
         super().handle_sig_wait_for_completion(signum)
         self._wakeups.event.set()
+
+    def heard_off(self, tier: str) -> bool:
+        """Whether the tier was switched off, as far as this worker has heard."""
+        return self._wakeups.heard_off(tier)
 
     async def listening(self) -> None:
         """Wait until wake-ups can arrive."""
