@@ -186,10 +186,12 @@ def _content(message: Message) -> str | list[dict[str, object]]:
 
 
 def _blocks(message: Message) -> list[dict[str, object]]:
-    blocks = [_block(part) for part in message.parts] if message.content else []
-    for call in message.tool_calls or ():
-        blocks.append({"type": "tool_use", "id": call.id, "name": call.function.name, "input": _input(call)})
-    return blocks
+    spoken = [_block(part) for part in message.parts] if message.content else []
+    return [*spoken, *(_tool_use(call) for call in message.tool_calls or ())]
+
+
+def _tool_use(call: ToolCall) -> dict[str, object]:
+    return {"type": "tool_use", "id": call.id, "name": call.function.name, "input": _input(call)}
 
 
 def _block(part: TextPart | ImagePart) -> dict[str, object]:
