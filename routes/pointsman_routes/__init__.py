@@ -2,6 +2,7 @@
 
 from .allowed import Rule, RuleName, allowed_tiers, forbidden, rules
 from .answer import Allowance, Answer, Evidence, LimitName, Usage
+from .bedrock_profile import bedrock_region, place_problem
 from .check import check_surroundings
 from .cost import Rate
 from .decision import (
@@ -173,6 +174,7 @@ __all__ = [
     "Wait",
     "Wire",
     "allowed_tiers",
+    "bedrock_region",
     "build_route_table",
     "check_surroundings",
     "config_schema",
@@ -185,6 +187,7 @@ __all__ = [
     "job_id_for",
     "may_be_processed_in",
     "parse_duration",
+    "place_problem",
     "read_route_table",
     "relocate",
     "rules",
