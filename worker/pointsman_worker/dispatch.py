@@ -69,6 +69,12 @@ class Dispatcher:
         self._settler = settler
         self._switchboard = switchboard
         self._jitter = jitter
+        table = office.table
+        self._walls = {
+            name: frozenset(tier for tier in entry.route if forbidden(table, entry, tier) is not None)
+            for name, entry in table.classes.items()
+        }
+        """By class the tiers of its route that may not serve it. In a table that was checked there are none."""
 
     async def run(self, lease: Lease) -> bool:
         """Make the call a job was leased for, and settle it.
@@ -172,7 +178,7 @@ class Dispatcher:
             task_class=task_class,
             tier=lease.tier,
             open_tiers=open_tiers,
-            barred=lease.barred | self._forbidden(task_class),
+            barred=lease.barred | self._walls[lease.task_class],
             failures=lease.failures,
             tries_here=lease.tries_here,
             recoveries=lease.recoveries,
@@ -180,11 +186,6 @@ class Dispatcher:
             seconds_left=lease.seconds_left,
             jitter=self._jitter(),
         )
-
-    def _forbidden(self, task_class: TaskClass) -> frozenset[str]:
-        """Tiers of the route that may not serve the class. A table that was checked has none."""
-        table = self._office.table
-        return frozenset(tier for tier in task_class.route if forbidden(table, task_class, tier) is not None)
 
     async def _open_tiers(self, tiers: Sequence[str]) -> frozenset[str]:
         """Ask until Redis answers: without it nothing can be settled either."""
