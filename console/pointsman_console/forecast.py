@@ -1,7 +1,8 @@
 """How long until queues are empty: for `status`, and beside the bar of `submit --wait`."""
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager, suppress
 
 from pointsman_queue import Gate, TierLoad
 from pointsman_routes import ServiceUnavailable
@@ -35,15 +36,22 @@ def in_words(seconds: float) -> str:
     return "1s"
 
 
-async def follow(line: Line, tiers: list[str], show: Callable[[str], object]) -> None:
-    """Show an estimate every few seconds, until cancelled. While Redis is away the last one stays."""
+@asynccontextmanager
+async def followed(line: Line, tiers: list[str], show: Callable[[str], object]) -> AsyncIterator[None]:
+    """Show an estimate every few seconds meanwhile. While Redis is away the last one stays."""
+    following = asyncio.create_task(_follow(line, tiers, show))
+    try:
+        yield
+    finally:
+        following.cancel()
+        with suppress(asyncio.CancelledError):
+            await following
+
+
+async def _follow(line: Line, tiers: list[str], show: Callable[[str], object]) -> None:
     while True:
-        try:
-            overview = await line.observer.overview(tiers)
-            gates = await line.switchboard.gates(tiers)
-        except ServiceUnavailable:
-            await asyncio.sleep(_LOOK_S)
-            continue
-        seconds = drain_s(overview.tiers, gates)
-        show(f"queue empty in about {in_words(seconds)}" if seconds else "")
+        with suppress(ServiceUnavailable):
+            loads = await line.observer.loads(tiers)
+            seconds = drain_s(loads, await line.switchboard.gates(tiers))
+            show(f"queue empty in about {in_words(seconds)}" if seconds else "")
         await asyncio.sleep(_LOOK_S)

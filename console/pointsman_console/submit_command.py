@@ -4,21 +4,21 @@ import asyncio
 import sys
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
 from typing import IO, Annotated
 
 import typer
-from rich.progress import Progress
+from rich.progress import Progress, TaskID
 
 from pointsman_producer import BatchFile, FileReport, JobEncoder, Producer
 from pointsman_queue import Settings
 from pointsman_routes import Job, JobInvalid, JobState, Result, parse_duration
 
-from .composition import Line, load_table, open_line
-from .forecast import follow
+from .composition import load_table, open_line
+from .forecast import followed
 from .screen import progress_bar, say
 
 _SHOWN = 20
@@ -137,8 +137,10 @@ async def _submit(settings: Settings, order: Order) -> int:
             with _opened(order.output) as sink:
                 await _send(producer, file, report, batch_id, order, bar)
                 tiers = sorted({tier for name in report.classes for tier in table.classes[name].route})
-                with _forecast(line, tiers) as waiting:
-                    return await _wait(producer, batch_id, report.jobs, order, bar, sink, waiting)
+                shown = _Bar(bar, bar.add_task("waiting", total=report.jobs))
+                # Where no bar is drawn nobody reads an estimate.
+                async with nullcontext() if bar.disable else followed(line, tiers, shown.expect):
+                    return await _wait(producer, batch_id, order, shown, sink)
 
 
 def _check(file: BatchFile, bar: Progress) -> FileReport:
@@ -181,40 +183,39 @@ async def _send(
         say(f"{known:,} of {report.jobs:,} jobs were in batch {batch_id} already; they are not asked twice")
 
 
-@contextmanager
-def _forecast(line: Line, tiers: list[str]) -> Iterator[list[str]]:
-    """A list that holds the latest estimate of when the queues are empty, in words; empty ones say nothing."""
-    latest = [""]
+@dataclass(slots=True)
+class _Bar:
+    """The bar of waiting, with what is known beside it."""
 
-    def show(text: str) -> None:
-        latest[0] = text
+    bar: Progress
+    task: TaskID
+    fallbacks: int = 0
+    estimate: str = ""
 
-    following = asyncio.create_task(follow(line, tiers, show))
-    try:
-        yield latest
-    finally:
-        following.cancel()
+    def expect(self, estimate: str) -> None:
+        """Show when the queues will be empty."""
+        self.estimate = estimate
+        self._show(0)
+
+    def advance(self, fallbacks: int) -> None:
+        """One more result has come."""
+        self.fallbacks = fallbacks
+        self._show(1)
+
+    def _show(self, advance: int) -> None:
+        notes = "; ".join(filter(None, (f"{self.fallbacks} not by the primary", self.estimate)))
+        self.bar.update(self.task, advance=advance, description=f"waiting ({notes})")
 
 
-async def _wait(
-    producer: Producer,
-    batch_id: str,
-    total: int,
-    order: Order,
-    bar: Progress,
-    sink: IO[str] | None,
-    waiting: list[str],
-) -> int:
+async def _wait(producer: Producer, batch_id: str, order: Order, shown: _Bar, sink: IO[str] | None) -> int:
     tally = Tally()
-    task = bar.add_task("waiting", total=total)
     async for result in producer.results(batch_id, timeout=order.timeout_s):
         tally.add(result)
-        notes = "; ".join(filter(None, (f"{tally.fallbacks} not by the primary", waiting[0])))
-        bar.update(task, advance=1, description=f"waiting ({notes})")
+        shown.advance(tally.fallbacks)
         if sink is not None:
             sink.write(result.to_line() + "\n")
             sink.flush()
-    bar.remove_task(task)
+    shown.bar.remove_task(shown.task)
     say(f"batch {batch_id}: {tally.summary()}")
     if order.output is None and sink is None:
         say(f"results are kept a while: pointsman submit {order.file} --output results.jsonl")

@@ -66,23 +66,30 @@ class Observer:
         self._redis = redis
 
     async def overview(self, tiers: Sequence[str]) -> Overview:
-        """Count what is where, in one round trip and a scan of the living workers."""
+        """Count what is where, in two round trips and a scan of the whole key space for living workers."""
+        loads = await self.loads(tiers)
         with redis_errors():
             async with self._redis.pipeline(transaction=False) as pipe:
                 pipe.zcard(keys.HELD)
                 pipe.xlen(keys.OUTBOX)
+                held, outbox = await pipe.execute()
+            workers = await self._workers()
+        return Overview(tiers=loads, held=held, outbox=outbox, workers=workers)
+
+    async def loads(self, tiers: Sequence[str]) -> tuple[TierLoad, ...]:
+        """Jobs at some tiers, in one round trip."""
+        with redis_errors():
+            async with self._redis.pipeline(transaction=False) as pipe:
                 for tier in tiers:
                     for prefix in (keys.QUEUE, keys.DELAYED, keys.LEASES, keys.HELD_FOR):
                         pipe.zcard(prefix + tier)
-                held, outbox, *counts = await pipe.execute()
-            workers = await self._workers()
-        loads = tuple(
+                counts = await pipe.execute()
+        return tuple(
             TierLoad(tier=tier, queued=queued, delayed=delayed, leased=leased, held=waiting)
             for tier, (queued, delayed, leased, waiting) in zip(
                 tiers, zip(*[iter(counts)] * 4, strict=True), strict=True
             )
         )
-        return Overview(tiers=loads, held=held, outbox=outbox, workers=workers)
 
     async def rates(self, tiers: Sequence[str], *, now_ms: float | None = None) -> tuple[OutcomeRates, ...]:
         """How calls ended in about the last hour, by tier and class; what has had no call is not there."""

@@ -1,9 +1,15 @@
 """How long until queues are empty, and in which words."""
 
+import asyncio
+from types import SimpleNamespace
+from typing import Any, cast
+
 import pytest
 
+from pointsman_console import forecast
 from pointsman_console.forecast import drain_s, in_words
 from pointsman_queue import Gate, TierLoad, read_gate
+from pointsman_routes import ServiceUnavailable
 
 NOW = 1_800_000_000_000
 
@@ -46,6 +52,39 @@ def test_the_slowest_tier_decides() -> None:
     assert drain_s([_load("a", 9), _load("b", 9), _load("c", 0)], gates) == 9
     assert drain_s([_load("a", 9), _load("c", 1)], gates) is None
     assert drain_s([], gates) == 0
+
+
+class _Board:
+    """A board and an observer of one tier, away when told so."""
+
+    def __init__(self, *queued: int | None) -> None:
+        self._queued = list(queued)
+
+    async def loads(self, tiers: list[str]) -> list[TierLoad]:
+        """So many jobs, or nobody answers."""
+        queued = self._queued.pop(0) if self._queued else None
+        if queued is None:
+            raise ServiceUnavailable("away")
+        return [_load("a", queued)]
+
+    async def gates(self, tiers: list[str]) -> dict[str, Gate]:
+        """A second a job."""
+        return {"a": _gate("a", pace="1000")}
+
+
+async def test_the_last_estimate_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An estimate is shown before any result has come; while Redis is away the last one stays. No task is left."""
+    monkeypatch.setattr(forecast, "_LOOK_S", 0)
+    board = _Board(90, None, None, 30)
+    shown: list[str] = []
+    line = cast("Any", SimpleNamespace(observer=board, switchboard=board))
+    before = asyncio.all_tasks()
+    async with forecast.followed(line, ["a"], shown.append):
+        async with asyncio.timeout(5):
+            while len(shown) < 2:  # noqa: ASYNC110 -- what is waited for sets no event
+                await asyncio.sleep(0)
+    assert shown == ["queue empty in about 1m30s", "queue empty in about 30s"]
+    assert asyncio.all_tasks() == before
 
 
 def test_learned_limits() -> None:
