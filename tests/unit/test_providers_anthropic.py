@@ -33,9 +33,10 @@ def outcome_of(
     return anthropic(region).read(TIER, raw(body, status, headers)).outcome
 
 
-def error(kind: str, text: str = "no") -> dict[str, object]:
+def error(kind: str, text: str = "no", code: object = None) -> dict[str, object]:
     """An error body."""
-    return {"type": "error", "error": {"type": kind, "message": text}, "request_id": "req_1"}
+    details = {"details": {"error_code": code}} if code is not None else {}
+    return {"type": "error", "error": {"type": kind, "message": text, **details}, "request_id": "req_1"}
 
 
 def test_the_job_is_sent_in_the_vendors_own_terms() -> None:
@@ -133,6 +134,34 @@ def test_an_answer_from_another_region_is_withheld(declared: str | None, answere
          OutcomeKind.UNSUPPORTED),
         (400, error("invalid_request_error", "inference_geo: not for this model"), OutcomeKind.UNSUPPORTED),
         (400, error("invalid_request_error", "Output blocked by content filtering policy"), OutcomeKind.REFUSED),
+        (400, error("invalid_request_error", "`temperature` is deprecated for this model."), OutcomeKind.UNSUPPORTED),
+        (400, error("invalid_request_error", "`temperature` may only be set to 1 when thinking is enabled"),
+         OutcomeKind.UNSUPPORTED),
+        (400, error("invalid_request_error", "Thinking may not be enabled when tool_choice forces tool use."),
+         OutcomeKind.UNSUPPORTED),
+        (400, error("invalid_request_error", '"thinking.type.disabled" is not supported for this model.'),
+         OutcomeKind.UNSUPPORTED),
+        (400, error("invalid_request_error", "This model does not support the effort parameter."),
+         OutcomeKind.UNSUPPORTED),
+        (400, error("invalid_request_error", "output_config: Extra inputs are not permitted"), OutcomeKind.UNSUPPORTED),
+        (400, error("invalid_request_error", "tools.0.custom.strict: Extra inputs are not permitted"),
+         OutcomeKind.UNSUPPORTED),
+        (400, error("invalid_request_error", "role 'system' is not supported on this model"), OutcomeKind.UNSUPPORTED),
+        (400, error("invalid_request_error", 'messages: Unexpected role "system".'), OutcomeKind.UNSUPPORTED),
+        (400, error("invalid_request_error", "Unable to download the file. Please verify the URL and try again."),
+         OutcomeKind.UNSUPPORTED),
+        (400, error("invalid_request_error", "This URL is disallowed by the website's robots.txt file."),
+         OutcomeKind.UNSUPPORTED),
+        (400, error("invalid_request_error", "messages.0.content.1.image.source.base64: image exceeds 5 MB maximum"),
+         OutcomeKind.UNSUPPORTED),
+        (400, error("invalid_request_error", "Too much media: 0 document pages + 102 images > 100"),
+         OutcomeKind.UNSUPPORTED),
+        (400, error("invalid_request_error", "too large", code="image_dimensions_too_large"), OutcomeKind.UNSUPPORTED),
+        (400, error("invalid_request_error", "Could not process image"), OutcomeKind.INVALID),
+        (400, error("invalid_request_error", "Image does not match the provided media type image/png"),
+         OutcomeKind.INVALID),
+        (400, error("invalid_request_error", "This service is not available in your region"), OutcomeKind.UNAUTHORIZED),
+        (403, error("forbidden", "Request not allowed"), OutcomeKind.UNAUTHORIZED),
         (401, error("authentication_error"), OutcomeKind.UNAUTHORIZED),
         (402, error("billing_error"), OutcomeKind.EXHAUSTED),
         (403, error("permission_error"), OutcomeKind.UNAUTHORIZED),
@@ -143,6 +172,10 @@ def test_an_answer_from_another_region_is_withheld(declared: str | None, answere
         (429, error("rate_limit_error", "see the response headers for current usage. Please"), OutcomeKind.THROTTLED),
         (429, error("rate_limit_error", "monthly spend limit reached"), OutcomeKind.EXHAUSTED),
         (429, error("enforced_spend_limit_reached"), OutcomeKind.EXHAUSTED),
+        (429, error("rate_limit_error", code="enforced_spend_limit_reached"), OutcomeKind.EXHAUSTED),
+        (429, error("rate_limit_error", code="contract_spend_limit_reached"), OutcomeKind.EXHAUSTED),
+        (429, error("rate_limit_error", code="ramp_limit_exceeded"), OutcomeKind.THROTTLED),
+        (429, error("rate_limit_error", code=5), OutcomeKind.THROTTLED),
         (500, error("api_error"), OutcomeKind.TRANSIENT),
         (504, error("timeout_error"), OutcomeKind.TRANSIENT),
         (529, error("overloaded_error"), OutcomeKind.OVERLOADED),
