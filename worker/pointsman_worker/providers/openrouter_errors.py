@@ -42,8 +42,8 @@ def told_plainly(error: Mapping[str, object]) -> dict[str, object]:
 def with_retry_after(raw: RawReply, error: Mapping[str, object], now: datetime) -> RawReply:
     """The reply, with the wait that its body or OpenRouter's own header tells as `retry-after`, if it has none.
 
-    `availability.retry_after` is in seconds, `metadata.resets_at` a moment, `X-RateLimit-Reset` milliseconds since 1970,
-    as a header or in `metadata.headers`.
+    `availability.retry_after` is in seconds, `metadata.resets_at` a moment, `X-RateLimit-Reset` milliseconds
+    since 1970, as a header or in `metadata.headers`.
 
     Args:
         raw: the reply.
