@@ -206,6 +206,12 @@ OPENROUTER_SIGNALS: Final = (
         names=_OF_THE_REQUEST,
         outcome=OutcomeKind.UNSUPPORTED,
     ),
+    Signal(
+        says="400 whose message says that there is no such model, or that its reasoning cannot be turned off",
+        status=frozenset({400}),
+        words=re.compile(r"\bis not a valid model\b|\breasoning is mandatory\b"),
+        outcome=OutcomeKind.UNSUPPORTED,
+    ),
 )
 """Read before what everybody means by an error, whatever the status.
 
