@@ -139,6 +139,8 @@ def test_an_answer_from_another_region_is_withheld(declared: str | None, answere
          OutcomeKind.UNSUPPORTED),
         (400, error("invalid_request_error", "Thinking may not be enabled when tool_choice forces tool use."),
          OutcomeKind.UNSUPPORTED),
+        (400, error("invalid_request_error", "tool_choice.type: this model takes no forced tool"),
+         OutcomeKind.UNSUPPORTED),
         (400, error("invalid_request_error", '"thinking.type.disabled" is not supported for this model.'),
          OutcomeKind.UNSUPPORTED),
         (400, error("invalid_request_error", "This model does not support the effort parameter."),
