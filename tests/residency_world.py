@@ -24,6 +24,7 @@ class Account:
     """Places it keeps to because each call asks for it, if that region is declared."""
     local: bool = False
     """A server of a kind that runs here, on this machine: `local` and keeping nothing, unless said otherwise."""
+    model: str = "m"
 
     def processed_in(self, declared: str | None) -> tuple[str, ...]:
         """Every place where a call may end up."""
@@ -33,6 +34,7 @@ class Account:
 
 
 _KEY: Final = {"api_key": {"env": "K"}}
+_AWS: Final = "https://bedrock-runtime"
 _VERTEX: Final = {"kind": "google", "project": "p", **_KEY}
 ACCOUNTS: Final = (
     Account({"kind": "openai-compatible", "base_url": "https://gateway.example.com/v1"}, None),
@@ -54,9 +56,20 @@ ACCOUNTS: Final = (
     Account({"kind": "openrouter", "base_url": "https://eu.openrouter.ai/api/v1", **_KEY}, ("eu",)),
     Account({"kind": "mistral", **_KEY}, ANYWHERE),
     Account({"kind": "mistral", "base_url": "https://api.eu.mistral.ai", **_KEY}, ("eu",)),
+    Account({"kind": "bedrock", "base_url": f"{_AWS}.eu-central-1.amazonaws.com", **_KEY}, ("eu-central-1",)),
+    Account(
+        {"kind": "bedrock", "base_url": f"{_AWS}.eu-central-1.amazonaws.com", **_KEY},
+        ("eu-central-1", "eu-north-1"),
+        model="eu.anthropic.claude-sonnet-4-6",
+    ),
+    Account(
+        {"kind": "bedrock", "base_url": f"{_AWS}.us-east-1.amazonaws.com", **_KEY},
+        ANYWHERE,
+        model="global.anthropic.claude-sonnet-4-6",
+    ),
     Account({"kind": "xai", "base_url": "https://us.api.x.ai/v1", **_KEY}, ("us",)),
 )
-_REGIONS: Final = (None, "eu", "us", "local", "global", "europe-west4", "asia")
+_REGIONS: Final = (None, "eu", "us", "local", "global", "europe-west4", "eu-central-1", "asia")
 _ALLOWED: Final = (
     None,
     ["eu"],
@@ -70,7 +83,12 @@ _ALLOWED: Final = (
 _DAYS: Final = (None, 0, 7, 30, 90)
 _QUALITIES: Final = (None, 0.2, 0.5, 0.69, 0.7, 0.9, 1.0)
 _FLOORS: Final = (0, 0, 0.5, 0.7, 0.9, 1)
-_INSIDE: Final = {"europe-west4": "eu", "us-central1": "us"}
+_INSIDE: Final = {"europe-west4": "eu", "us-central1": "us", "eu-central-1": "eu", "eu-north-1": "eu"}
+
+
+def _keeps(account: Account, declared: str | None) -> bool:
+    """Whether the vendor keeps the region that is declared of it."""
+    return declared is None or all(lies_in(place, declared) for place in account.processed_in(declared))
 
 
 def lies_in(place: str, region: str) -> bool:
@@ -86,6 +104,7 @@ class World:
     accounts: dict[str, Account]
     planted: list[str] = field(default_factory=list)
     """Mistakes put in that have nothing to do with floors, regions or retention."""
+    _served: dict[str, frozenset[str]] = field(default_factory=dict)
 
     def tiers(self) -> list[str]:
         """Every tier."""
@@ -118,17 +137,14 @@ class World:
 
     def may_serve(self, class_name: str) -> frozenset[str]:
         """The tiers that may ever be called for a class."""
-        here = set(self.tiers()) & set(self.raw["classes"][class_name]["route"])
-        return frozenset(tier for tier in here if not self.objections(class_name, tier))
+        if class_name not in self._served:
+            here = set(self.tiers()) & set(self.raw["classes"][class_name]["route"])
+            self._served[class_name] = frozenset(tier for tier in here if not self.objections(class_name, tier))
+        return self._served[class_name]
 
     def liars(self) -> list[str]:
         """Providers of which a region is declared that their vendor does not keep."""
-        return [
-            name
-            for name, account in self.accounts.items()
-            if (region := self.declared(name)[0]) not in (None, "global")
-            and not all(lies_in(place, str(region)) for place in account.processed_in(region))
-        ]
+        return [name for name, account in self.accounts.items() if not _keeps(account, self.declared(name)[0])]
 
     def cut_short(self) -> list[str]:
         """Classes whose answers leave no room in the context window of a tier on their route."""
@@ -161,7 +177,7 @@ def world_of(rng: random.Random) -> World:
     for name in ("ada", "bob", "cyd", "dee")[: rng.randint(1, 4)]:
         account = rng.choice(ACCOUNTS)
         world.accounts[name] = account
-        world.raw["providers"][name] = _provider(rng, account, careful=careful)
+        world.raw["providers"][name] = _provider(rng, account, careful=careful, honest=rng.random() < 0.9)
     for name in ("triage", "synthesis")[: rng.randint(1, 2)]:
         world.raw["classes"][name] = _class(rng, world, name, careful=careful)
     if rng.random() < 0.1:
@@ -170,18 +186,16 @@ def world_of(rng: random.Random) -> World:
     return world
 
 
-def _provider(rng: random.Random, account: Account, *, careful: bool) -> Raw:
-    kept = [place for place in account.places or () if account.places != ANYWHERE]
-    region = rng.choice([*kept, *account.asked, "global", None]) if careful and account.places else rng.choice(_REGIONS)
-    tiers = {name: _tier(rng, careful=careful) for name in ("big", "small")[: rng.randint(1, 2)]}
-    return _said(
-        {**account.about, "owner": "me", "region": region, "retention_days": rng.choice(_DAYS), "tiers": tiers}
-    )
+def _provider(rng: random.Random, account: Account, *, careful: bool, honest: bool) -> Raw:
+    regions = [region for region in _REGIONS if not honest or _keeps(account, region)]
+    tiers = {name: _tier(rng, account.model, careful=careful) for name in ("big", "small")[: rng.randint(1, 2)]}
+    told = {"region": rng.choice(regions), "retention_days": rng.choice(_DAYS)}
+    return _said({**account.about, "owner": "me", **told, "tiers": tiers})
 
 
-def _tier(rng: random.Random, *, careful: bool) -> Raw:
+def _tier(rng: random.Random, model: str, *, careful: bool) -> Raw:
     window = 100 if not careful and rng.random() < 0.05 else None
-    return _said({"model": "m", "quality": rng.choice(_QUALITIES), "context_window": window})
+    return _said({"model": model, "quality": rng.choice(_QUALITIES), "context_window": window})
 
 
 def _class(rng: random.Random, world: World, name: str, *, careful: bool) -> Raw:

@@ -12,6 +12,7 @@ Facts by vendor, each from its own documentation:
   Europe has the United Kingdom and Switzerland in it.
 - Mistral (docs.mistral.ai, regional inference): `api.eu.` and `api.us.`; `api.mistral.ai` is global. Its `eu` is the EU
   and EFTA.
+- Amazon Bedrock: the region of the host and the geography of the profile; see `bedrock_profile.py`.
 - xAI (docs.x.ai, regional endpoints): `us.`, formerly also `us-east-1.` and `eu-west-1.`; `api.x.ai` promises nothing.
 
 A host that is not in these lists is a gateway, a server of one's own, or a vendor of whom nothing is known: the
@@ -23,6 +24,7 @@ from collections.abc import Iterator, Mapping
 from typing import Final
 from urllib.parse import urlsplit
 
+from .bedrock_profile import place_problem, residency_problem
 from .errors import Problem
 from .geography import PROMISE_NOTHING, may_be_processed_in
 from .provider import Provider
@@ -54,16 +56,20 @@ def residency_problems(provider: Provider) -> list[Problem]:
     if provider.region in PROMISE_NOTHING:
         return []
     told = _of_vertex if provider.project is not None else _of_host
-    return [
+    found = [
         Problem(f"providers.{provider.name}.region", message, remedy)
         for message, remedy in told(provider, str(provider.region))
     ]
+    return found or list(_of_profiles(provider))
 
 
 def _of_host(provider: Provider, declared: str) -> Iterator[tuple[str, str]]:
     host = _host(provider)
     place = _PLACE_OF.get(host)
-    if host == _GEMINI:
+    at_bedrock = place_problem(declared, provider.base_url or "", model="")
+    if at_bedrock is not None:
+        yield at_bedrock, "correct region or base_url"
+    elif host == _GEMINI:
         yield (
             f"{host} promises no region, and {declared!r} is declared",
             "write project and location to use Vertex AI, or remove region",
@@ -82,6 +88,18 @@ def _of_host(provider: Provider, declared: str) -> Iterator[tuple[str, str]]:
         )
     elif place is not None and not may_be_processed_in(declared, place):
         yield f"{host} processes in {place!r}, and {declared!r} is declared", "correct region or base_url"
+
+
+def _of_profiles(provider: Provider) -> Iterator[Problem]:
+    """Models of Bedrock that are profiles leading elsewhere."""
+    for tier in provider.tiers.values() if provider.kind is ProviderKind.BEDROCK else ():
+        message = residency_problem(provider, tier)
+        if message is not None:
+            yield Problem(
+                f"providers.{tier.name.replace('/', '.tiers.')}.model",
+                message,
+                "name a model or profile that stays in it, or correct the region of the provider",
+            )
 
 
 def _of_vertex(provider: Provider, declared: str) -> Iterator[tuple[str, str]]:

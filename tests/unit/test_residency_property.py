@@ -15,7 +15,7 @@ from route_cases import problems_of
 
 from pointsman_routes import forbidden
 
-_MANY = 5_000
+_MANY = 4_000
 """Configurations of one seed."""
 
 

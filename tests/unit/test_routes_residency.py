@@ -12,6 +12,7 @@ def _problems(kind: str, region: str | None, **about: Any) -> list[str]:
 
 
 _VERTEX = {"project": "a-project", "api_key": {"env": "TOKEN"}}
+_BEDROCK = {"base_url": "https://bedrock-runtime.eu-central-1.amazonaws.com"}
 
 KEPT: list[tuple[str, str, dict[str, Any]]] = [
     ("openai", "eu", {"base_url": "https://eu.api.openai.com/v1"}),
@@ -40,6 +41,11 @@ KEPT: list[tuple[str, str, dict[str, Any]]] = [
     ("xai", "eu", {"base_url": "https://eu-west-1.api.x.ai/v1"}),
     ("azure", "swedencentral", {"base_url": "https://thing.openai.azure.com"}),
     ("groq", "us", {}),
+    ("bedrock", "eu", _BEDROCK),
+    ("bedrock", "eu-central-1", _BEDROCK),
+    ("bedrock", "eu", {**_BEDROCK, "tiers": {"main": {"model": "eu.anthropic.claude-sonnet-4-6"}}}),
+    ("bedrock", "global", {**_BEDROCK, "tiers": {"main": {"model": "global.anthropic.claude-sonnet-4-6"}}}),
+    ("bedrock", "eu", {"base_url": "https://gateway.example.com"}),
 ]
 
 
@@ -108,6 +114,32 @@ def test_a_region_that_nobody_keeps(kind: str, region: str, about: dict[str, Any
     assert problem.startswith("providers.alpha.region: ")
     assert message in problem
     assert remedy in problem.partition("; ")[2]
+
+
+def test_a_bedrock_host_elsewhere() -> None:
+    """A host of Bedrock in another region is one mistake, however many tiers there are."""
+    tiers = {name: {"model": "eu.anthropic.claude-sonnet-4-6"} for name in ("main", "side")}
+    (problem,) = _problems("bedrock", "us", **_BEDROCK, tiers=tiers)
+    assert problem.startswith("providers.alpha.region: base_url is in 'eu-central-1', and 'us' is declared; correct ")
+
+
+def test_bedrock_profiles_that_lead_elsewhere() -> None:
+    """Each tier whose profile may leave the declared region is a mistake of its own, at its model."""
+    models = {
+        "main": "global.anthropic.claude-sonnet-4-6",
+        "side": "anthropic.claude-sonnet-4-6",
+        "wide": "eu.amazon.x",
+    }
+    tiers = {name: {"model": model} for name, model in models.items()}
+    (problem,) = _problems("bedrock", "eu", **_BEDROCK, tiers=tiers)
+    assert problem.startswith(
+        "providers.alpha.tiers.main.model: the profile 'global.anthropic.claude-sonnet-4-6' may be"
+    )
+    found = _problems("bedrock", "eu-central-1", **_BEDROCK, tiers=tiers)
+    assert [text.partition(":")[0] for text in found] == [
+        "providers.alpha.tiers.main.model",
+        "providers.alpha.tiers.wide.model",
+    ]
 
 
 @pytest.mark.parametrize("region", [None, "global"])

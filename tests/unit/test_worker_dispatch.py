@@ -184,6 +184,13 @@ async def test_goes_where_it_waits_less(open_tiers: set[str], barred: set[str], 
     assert the(MovedRecord, moved).reason is Reason.RATE_LIMITED
 
 
+async def test_a_better_tier_is_one_of_its_own_route() -> None:
+    """A tier that is open, but on the route of another job handed over with it, is no way out."""
+    other = make_lease(job_id="other", reason="rate_limited", task_class="solo", better=BACKUP)
+    _, stays = await relocate(make_lease(reason="rate_limited"), other)
+    assert (stays.lease.job_id, stays.step) == ("other", "release")
+
+
 async def test_unusable_jobs_that_are_handed_over() -> None:
     """A job that cannot be read, or whose class is gone, fails wherever it is handed over."""
     settlements = await relocate(
