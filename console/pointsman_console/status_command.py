@@ -1,21 +1,51 @@
 """`pointsman status`: the line at a moment, or one batch."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from operator import itemgetter
 from typing import Annotated, Any
 
 import typer
 
 from pointsman_queue import BatchProgress, Gate, Overview, Settings
-from pointsman_routes import JobNotFound, Limits, RouteTable
+from pointsman_routes import JobNotFound, RouteTable
 
 from . import screen
 from .composition import load_table, open_line
 from .forecast import in_words
+from .gate_words import left_lines, limit_lines, limits_of, state_of
+
+Row = dict[str, Any]
+"""A tier or an account, as `--json` shows it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Column:
+    """A column of the table."""
+
+    heading: str
+    cell: Callable[[Row], object]
+    account: Callable[[Row], object] | None = None
+    """What it shows of an account; nothing when absent."""
+    figure: bool = True
+    """Whether it holds figures, which are aligned at the right."""
+
 
 _COLUMNS = (
-    "TIER", "STATE", "QUEUED", "DELAYED", "IN FLIGHT", "HELD", "429s", "LIMITS", "LEFT", "NEXT", "EMPTY IN", "WORKERS",
-)  # fmt: skip
+    Column(heading="TIER", cell=itemgetter("tier"), account=itemgetter("account"), figure=False),
+    Column(heading="STATE", cell=itemgetter("state"), account=lambda _: "account", figure=False),
+    Column(heading="QUEUED", cell=itemgetter("queued")),
+    Column(heading="DELAYED", cell=itemgetter("delayed")),
+    Column(heading="IN\nFLIGHT", cell=itemgetter("in_flight")),
+    Column(heading="HELD", cell=itemgetter("held")),
+    Column(heading="429s", cell=itemgetter("throttles")),
+    Column(heading="LIMITS", cell=limit_lines, account=limit_lines, figure=False),
+    Column(heading="LEFT", cell=left_lines, account=left_lines),
+    Column(heading="NEXT", cell=lambda row: _span(row["next_free_s"], none="now")),
+    Column(heading="EMPTY\nIN", cell=lambda row: _span(row["drain_s"])),
+    Column(heading="WORKERS", cell=itemgetter("workers")),
+)
 
 
 def register(app: typer.Typer) -> None:
@@ -54,28 +84,24 @@ async def _status(settings: Settings, batch: str | None, as_json: bool) -> int:
             screen.line({"kind": "worker", "worker": name, **health})
         screen.line({"kind": "line", "held": overview.held, "unrecorded": overview.outbox})
         return 0
-    screen.table(
-        _COLUMNS,
-        (
-            *(
-                (
-                    row["tier"], row["state"], row["queued"], row["delayed"], row["in_flight"], row["held"],
-                    row["throttles"], _limits_text(row), _left_text(row), _span(row["next_free_s"], none="now"),
-                    _span(row["drain_s"]), row["workers"],
-                )
-                for row in rows
-            ),
-            *(
-                (row["account"], "account", "", "", "", "", "", _limits_text(row), _left_text(row), "", "", "")
-                for row in accounts
-            ),
-        ),
-    )  # fmt: skip
+    _show_table(rows, accounts)
     screen.out.print(
         f"\n{overview.held:,} held jobs; {overview.outbox:,} records not yet in the ledger; "
         f"{len(overview.workers)} workers"
     )
     return 0
+
+
+def _show_table(rows: Sequence[Row], accounts: Sequence[Row]) -> None:
+    screen.table(
+        [column.heading for column in _COLUMNS],
+        (
+            *([column.cell(row) for column in _COLUMNS] for row in rows),
+            *([column.account(row) if column.account else "" for column in _COLUMNS] for row in accounts),
+        ),
+        whole={column.heading for column in _COLUMNS if column.heading != "STATE"},
+        right={column.heading for column in _COLUMNS if column.figure},
+    )
 
 
 def _show_batch(batch: str, progress: BatchProgress, as_json: bool) -> None:
@@ -93,74 +119,37 @@ def _show_batch(batch: str, progress: BatchProgress, as_json: bool) -> None:
         screen.table(counts.keys(), [counts.values()], title=f"batch {batch}")
 
 
-def _tier_rows(table: RouteTable, overview: Overview, gates: dict[str, Gate]) -> Iterable[dict[str, Any]]:
+def _tier_rows(table: RouteTable, overview: Overview, gates: dict[str, Gate]) -> Iterable[Row]:
     for load in overview.tiers:
         gate, account = gates[load.tier], gates[load.tier.partition("/")[0]]
         workers = sum(1 for health in overview.workers.values() if load.tier in health.get("tiers", {}))
         yield {
             "tier": load.tier,
-            "state": _state(gate, account),
+            "state": state_of(gate, account),
             "queued": load.queued,
             "delayed": load.delayed,
             "in_flight": load.leased,
             "held": load.held,
             "throttles": gate.throttles,
-            **_limits(table.tiers[load.tier].limits, gate),
+            **limits_of(table.tiers[load.tier].limits, gate),
             "next_free_s": round(max(gate.next_free_s, account.throttled_for_s), 3),
-            "drain_s": gate.drain_s(load.queued + load.delayed),
+            "drain_s": _rounded(gate.drain_s(load.queued + load.delayed)),
             "token_factor": gate.token_factor,
             "breaker": gate.breaker.value,
             "workers": workers,
         }
 
 
-def _state(gate: Gate, account: Gate) -> str:
-    for entry in (gate, account):
-        if entry.disabled is not None:
-            return f"disabled by {entry.disabled_by}: {entry.disabled}"
-        if entry.closed is not None:
-            span = f" for {entry.closed_for_s:.0f}s" if entry.closed_for_s is not None else " until enabled"
-            return f"closed{span}: {entry.closed}"
-    if gate.breaker.value != "closed":
-        return f"breaker {gate.breaker.value}"
-    waits = max(gate.throttled_for_s, account.throttled_for_s)
-    return f"throttled for {waits:.1f}s" if waits > 0 else "open"
-
-
-def _account_rows(table: RouteTable, gates: dict[str, Gate]) -> Iterable[dict[str, Any]]:
+def _account_rows(table: RouteTable, gates: dict[str, Gate]) -> Iterable[Row]:
     """Accounts that have limits of their own."""
     for provider in table.providers.values():
-        limits = _limits(provider.limits, gates[provider.name])
+        limits = limits_of(provider.limits, gates[provider.name])
         if limits["limits"] or limits["learned"]:
             yield {"account": provider.name, **limits}
 
 
-def _limits(configured: Limits, gate: Gate) -> dict[str, Any]:
-    return {
-        "limits": configured.model_dump(exclude_defaults=True),
-        "learned": {
-            name: {"limit": limit.limit, "from": "vendor" if limit.told else "refusals", "refills": limit.refills}
-            for name, limit in gate.learned.items()
-        },
-        "levels": {name: round(level, 3) for name, level in gate.levels.items()},
-    }
-
-
-def _limits_text(row: dict[str, Any]) -> str:
-    """What is configured, and after an arrow what was learned, marked ~ where it follows from refusals."""
-    parts = []
-    for name in dict.fromkeys((*row["limits"], *row["learned"])):
-        learned, set_to = row["learned"].get(name), row["limits"].get(name)
-        text = f"{name}={set_to}" if set_to is not None else f"{name}="
-        if learned is not None and learned["limit"] != set_to:
-            mark = "" if learned["from"] == "vendor" else "~"
-            text += f"{'->' if set_to is not None else ''}{mark}{learned['limit']}"
-        parts.append(text)
-    return " ".join(parts) or "none"
-
-
-def _left_text(row: dict[str, Any]) -> str:
-    return " ".join(f"{name}={level:.0f}" for name, level in row["levels"].items())
+def _rounded(seconds: float | None) -> float | None:
+    return round(seconds, 3) if seconds is not None else None
 
 
 def _span(seconds: float | None, *, none: str = "-") -> str:
