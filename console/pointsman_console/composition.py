@@ -6,7 +6,7 @@ The worker's and the ledger's rooms bring SQLAlchemy, aiohttp and more; they are
 
 import os
 import socket
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -31,7 +31,7 @@ from pointsman_routes import (
 
 if TYPE_CHECKING:
     from pointsman_audit import Ledger, Recorder
-    from pointsman_worker import TierWorker
+    from pointsman_worker import HttpDesk, TierWorker
 
 DEFAULT_SLOTS = 128
 """Calls one worker has in flight at a tier whose concurrency is not limited."""
@@ -67,15 +67,22 @@ def load_table(settings: Settings) -> RouteTable:
 
 def surrounding_problems(settings: Settings, table: RouteTable, *, keys: bool = True) -> list[Problem]:
     """What is wrong around a valid table: unset keys, unknown prices."""
-    from pointsman_worker import key_problem, rate_for
+    from pointsman_worker import rate_for
 
     def why_no_key(provider: Provider) -> str | None:
-        return key_problem(provider, os.environ, settings.config.absolute().parent) if keys else None
+        return why_key_unread(settings, provider) if keys else None
 
     def priced(provider: Provider, tier: Tier) -> bool:
         return rate_for(provider, tier) is not None
 
     return check_surroundings(table.providers, priced=priced, key_problem=why_no_key)
+
+
+def why_key_unread(settings: Settings, provider: Provider) -> str | None:
+    """Why the provider's key cannot be read here; None if it can."""
+    from pointsman_worker import key_problem
+
+    return key_problem(provider, os.environ, settings.config.absolute().parent)
 
 
 @asynccontextmanager
@@ -124,6 +131,35 @@ async def open_recorder(settings: Settings) -> "AsyncIterator[Recorder]":
 
 
 @asynccontextmanager
+async def open_desk(
+    settings: Settings, table: RouteTable, tiers: Iterable[str], *, connections: int
+) -> "AsyncIterator[HttpDesk]":
+    """Connections to the vendors of some tiers. Needs neither Redis nor the ledger.
+
+    Args:
+        settings: where things are.
+        table: the route table.
+        tiers: names of its tiers.
+        connections: most of them open at once.
+
+    Raises:
+        KeyMissing: the key of one of them cannot be read.
+    """
+    from pointsman_worker import HttpDesk, build_client, codec_for, read_key
+
+    base = settings.config.absolute().parent
+    providers = [table.providers[name] for name in dict.fromkeys(table.tiers[tier].provider for tier in tiers)]
+    codecs = {
+        provider.name: codec_for(provider, read_key(provider.api_key, os.environ, base)) for provider in providers
+    }
+    client = build_client(connections)
+    try:
+        yield HttpDesk(table, codecs, client)
+    finally:
+        await client.aclose()
+
+
+@asynccontextmanager
 async def open_worker(
     settings: Settings,
     table: RouteTable,
@@ -147,34 +183,18 @@ async def open_worker(
         UsageProblem: a tier is unknown, or its key or price is missing.
         ServiceUnavailable: Redis does not answer.
     """
-    from pointsman_worker import (
-        Dispatcher,
-        HttpDesk,
-        Office,
-        Settler,
-        TierWorker,
-        WorkerPlan,
-        build_client,
-        codec_for,
-        read_key,
-    )
+    from pointsman_worker import Dispatcher, Office, Settler, TierWorker, WorkerPlan
 
     _check_tiers(table, tiers)
     rates = _rates(table, tiers)
-    base = settings.config.absolute().parent
-    providers = {tier: table.provider_of(tier) for tier in tiers}
-    codecs = {
-        provider.name: codec_for(provider, read_key(provider.api_key, os.environ, base))
-        for provider in providers.values()
-    }
     width = {tier: slots or table.tiers[tier].limits.concurrency or DEFAULT_SLOTS for tier in tiers}
     worker_id = f"{socket.gethostname()}-{os.getpid()}-{uuid4().hex[:6]}"
-    async with open_line(settings) as line:
-        client = build_client(sum(width.values()))
+    opened = open_desk(settings, table, tiers, connections=sum(width.values()))
+    async with opened as desk, open_line(settings) as line:
         queue = TierQueue(line.redis, worker=worker_id, keep_results=settings.keep_results)
         settler = Settler(queue)
         office = Office(worker=worker_id, table=table, rates=rates)
-        dispatcher = Dispatcher(office, HttpDesk(table, codecs, client), settler, line.switchboard)
+        dispatcher = Dispatcher(office, desk, settler, line.switchboard)
         dearest = max(rates.values(), key=lambda rate: rate.price.input + rate.price.output)
         plan = WorkerPlan(
             profiles={tier: TierProfile.of(table, tier, rates[tier]) for tier in tiers},
@@ -184,12 +204,9 @@ async def open_worker(
             grace=grace,
             burst=burst,
         )
-        try:
-            yield TierWorker(
-                plan, redis=line.redis, queue=queue, dispatcher=dispatcher, settler=settler, worker_id=worker_id
-            )
-        finally:
-            await client.aclose()
+        yield TierWorker(
+            plan, redis=line.redis, queue=queue, dispatcher=dispatcher, settler=settler, worker_id=worker_id
+        )
 
 
 def _check_tiers(table: RouteTable, tiers: Sequence[str]) -> None:

@@ -6,7 +6,10 @@ from dataclasses import dataclass
 
 from arq import ArqRedis
 
+from pointsman_routes import Record
+
 from . import keys
+from .connection import redis_errors
 
 START = "0-0"
 """The cursor before the first entry."""
@@ -25,7 +28,7 @@ class OutboxEntry:
 
 
 class Outbox:
-    """Reads and trims the stream. Writing happens inside the scripts, in the same step as what is recorded."""
+    """Reads and trims the stream. What scripts do they record themselves, in the same step."""
 
     def __init__(self, redis: ArqRedis) -> None:
         self._redis = redis
@@ -38,6 +41,21 @@ class Outbox:
             await self._redis.set(keys.OUTBOX_SOURCE, uuid.uuid4().hex[:16], nx=True)
             name = await self._redis.get(keys.OUTBOX_SOURCE)
         return name.decode() if name is not None else ""
+
+    async def append(self, record: Record) -> int:
+        """Write a record of what no script does.
+
+        Returns:
+            Its moment: microseconds since the epoch, by the Redis server's clock.
+
+        Raises:
+            ServiceUnavailable: Redis does not answer or has no room; the record may or may not be there.
+        """
+        with redis_errors():
+            seconds, micros = await self._redis.time()
+            at = seconds * 1_000_000 + micros
+            await self._redis.xadd(keys.OUTBOX, {"at": at, "record": record.model_dump_json()})
+        return int(at)
 
     async def read(self, after: str, *, count: int, block_ms: int) -> list[OutboxEntry]:
         """Entries after a cursor, oldest first; waits up to `block_ms` if there are none."""
