@@ -313,9 +313,11 @@ def main() -> int:
         seeds = [asked.seed + part for part in range(parts)]
         for figures in pool.map(walk_many, seeds, sizes):
             total.add(figures)
-            sys.stderr.write(f"\r{total.configurations:,} of {asked.configurations:,}")
+            sys.stderr.write(f"\r{total.configurations:,} of {asked.configurations:,}, {total.calls:,} calls")
+            sys.stderr.flush()
     seconds = time.monotonic() - began
-    sys.stdout.write(f"\nseed {asked.seed}: {total.line()}; none where it may not be; {seconds:.0f} s\n")
+    sys.stderr.write("\n")
+    sys.stdout.write(f"seed {asked.seed}: {total.line()}; none where it may not be; {seconds:.0f} s\n")
     return 0
 
 

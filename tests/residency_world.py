@@ -47,6 +47,7 @@ ACCOUNTS: Final = (
     Account({"kind": "openai", "base_url": "https://eu.api.openai.com/v1", **_KEY}, ("eu",)),
     Account({"kind": "openai", "base_url": "https://us.api.openai.com/v1", **_KEY}, ("us",)),
     Account({"kind": "anthropic", **_KEY}, ANYWHERE, asked=("us",)),
+    Account({"kind": "anthropic", **_KEY}, ANYWHERE, model="claude-haiku-4-5"),
     Account({"kind": "google", **_KEY}, ANYWHERE),
     Account({**_VERTEX, "location": "global"}, ANYWHERE),
     Account({**_VERTEX, "location": "europe-west4"}, ("europe-west4",)),

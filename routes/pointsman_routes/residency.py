@@ -4,7 +4,8 @@ Facts by vendor, each from its own documentation:
 
 - OpenAI (developers.openai.com, data residency; openai-node, `data-residency.ts`): a host per region. `api.openai.com`
   puts no constraint on where a call is processed, for projects of any region.
-- Anthropic (platform.claude.com, data residency): `inference_geo` is `global` or `us`; there is no other value.
+- Anthropic (platform.claude.com, data residency): `inference_geo` is `global` or `us`; there is no other value. Models
+  before Opus 4.6 and Sonnet 4.6 refuse it.
 - Gemini by API key (firebase.google.com, AI Logic, locations): the model that answers may be anywhere.
 - Vertex AI (docs.cloud.google.com, generative AI, data residency): processed in the region or multi-region of the
   endpoint; `global` may be any. Weakness: Google keeps that promise for listed models and regions only.
@@ -32,6 +33,7 @@ from .provider_kind import ProviderKind
 
 _GEMINI: Final = "generativelanguage.googleapis.com"
 _CLAUDE: Final = "api.anthropic.com"
+_BEFORE_GEO: Final = re.compile(r"claude-(?:instant|[23]|(?:opus|sonnet|haiku)-4(?:-[015])?(?:-?20\d{6})?$)")
 _DEFAULT_HOST: Final[Mapping[ProviderKind, str]] = {
     ProviderKind.OPENAI: "api.openai.com",
     ProviderKind.ANTHROPIC: _CLAUDE,
@@ -60,7 +62,7 @@ def residency_problems(provider: Provider) -> list[Problem]:
         Problem(f"providers.{provider.name}.region", message, remedy)
         for message, remedy in told(provider, str(provider.region))
     ]
-    return found or list(_of_profiles(provider))
+    return found or list(_of_models(provider, str(provider.region)))
 
 
 def _of_host(provider: Provider, declared: str) -> Iterator[tuple[str, str]]:
@@ -90,15 +92,19 @@ def _of_host(provider: Provider, declared: str) -> Iterator[tuple[str, str]]:
         yield f"{host} processes in {place!r}, and {declared!r} is declared", "correct region or base_url"
 
 
-def _of_profiles(provider: Provider) -> Iterator[Problem]:
-    """Models of Bedrock that are profiles leading elsewhere."""
-    for tier in provider.tiers.values() if provider.kind is ProviderKind.BEDROCK else ():
-        message = residency_problem(provider, tier)
+def _of_models(provider: Provider, declared: str) -> Iterator[Problem]:
+    """Models that lead elsewhere, or cannot be asked to stay."""
+    for tier in provider.tiers.values():
+        message = None
+        if provider.kind is ProviderKind.BEDROCK:
+            message = residency_problem(provider, tier)
+        elif _host(provider) == _CLAUDE and _BEFORE_GEO.match(tier.model):
+            message = f"{tier.model!r} cannot be asked to stay in {declared!r}: it refuses inference_geo"
         if message is not None:
             yield Problem(
                 f"providers.{tier.name.replace('/', '.tiers.')}.model",
                 message,
-                "name a model or profile that stays in it, or correct the region of the provider",
+                "name a model that stays in it, or correct the region of the provider",
             )
 
 

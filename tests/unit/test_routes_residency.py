@@ -116,6 +116,28 @@ def test_a_region_that_nobody_keeps(kind: str, region: str, about: dict[str, Any
     assert remedy in problem.partition("; ")[2]
 
 
+@pytest.mark.parametrize(
+    ("model", "asked"),
+    [
+        ("claude-haiku-4-5", False),
+        ("claude-sonnet-4-5-20250929", False),
+        ("claude-opus-4-1-20250805", False),
+        ("claude-opus-4-20250514", False),
+        ("claude-sonnet-4-0", False),
+        ("claude-3-5-haiku-latest", False),
+        ("claude-opus-4-6", True),
+        ("claude-sonnet-4-6", True),
+        ("claude-opus-5-5", True),
+        ("claude-sonnet-5", True),
+    ],
+)
+def test_claudes_that_cannot_be_asked(model: str, *, asked: bool) -> None:
+    """A model that refuses `inference_geo` keeps no region; newer ones, and names nobody knows, do."""
+    found = _problems("anthropic", "us", tiers={"main": {"model": model}})
+    assert [text.partition(": ")[0] for text in found] == ([] if asked else ["providers.alpha.tiers.main.model"])
+    assert _problems("anthropic", "global", tiers={"main": {"model": model}}) == []
+
+
 def test_a_bedrock_host_elsewhere() -> None:
     """A host of Bedrock in another region is one mistake, however many tiers there are."""
     tiers = {name: {"model": "eu.anthropic.claude-sonnet-4-6"} for name in ("main", "side")}
