@@ -49,11 +49,15 @@ class Charge:
 
 
 def charge_for(lease: Lease, report: Report, rate: Rate) -> Charge:
-    """What to charge for an attempt. Unknown is never zero: the full estimate stands in for it."""
-    usage = report.evidence.usage
-    if usage is not None:
-        return Charge(usage=usage, source="vendor", microusd=rate.cost(usage))
-    if not report.may_be_billed:
+    """What to charge for an attempt. Unknown is never zero: the full estimate stands in for it.
+
+    The price is that of the class of service the vendor says it answered at. A cost that the vendor itself tells is
+    charged as it stands, whatever the price: it knows what it bills.
+    """
+    evidence = report.evidence
+    told, usage = evidence.told_microusd, evidence.usage
+    if usage is None and told is None and not report.may_be_billed:
         return Charge(usage=None, source="none", microusd=0)
-    estimate = Usage(input_tokens=lease.estimate_in, output_tokens=lease.estimate_out)
-    return Charge(usage=estimate, source="estimate", microusd=rate.cost(estimate))
+    used = usage or Usage(input_tokens=lease.estimate_in, output_tokens=lease.estimate_out)
+    cost = told if told is not None else rate.cost(used, evidence.service_tier)
+    return Charge(usage=used, source="vendor" if usage is not None else "estimate", microusd=cost)
