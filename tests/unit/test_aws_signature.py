@@ -162,8 +162,19 @@ def test_credentials_that_near_their_end_are_renewed_beside_the_calls() -> None:
     assert signer.sign(FRANKFURT, JSON, b"", NOW)["x-amz-security-token"] == "renewed-token"
 
 
-def test_a_call_waits_for_new_credentials_when_the_old_have_expired() -> None:
+class Late(threading.Thread):
+    """A thread that does nothing until somebody waits for it."""
+
+    def start(self) -> None:
+        pass
+
+    def join(self, timeout: float | None = None) -> None:
+        self.run()
+
+
+def test_a_call_waits_for_new_credentials_when_the_old_have_expired(monkeypatch: pytest.MonkeyPatch) -> None:
     """After an idle hour the first call is signed with the new ones."""
+    monkeypatch.setattr(aws_signature, "Thread", Late)
     signer = fresh_then_ending(renewed, -1)
     assert signer.sign(FRANKFURT, JSON, b"", NOW)["x-amz-security-token"] == "renewed-token"
 

@@ -195,6 +195,19 @@ def test_what_tools_gave_opens_the_turn_of_the_user() -> None:
     ]
 
 
+def test_nothing_said_beside_a_call_is_no_text() -> None:
+    """Other vendors' answers hold an empty string there, which Converse would refuse."""
+    for nothing in ("", None, [], [{"type": "text", "text": ""}]):
+        asked = jobs(
+            USER,
+            {"role": "assistant", "content": nothing, "tool_calls": CALLS[:1]},
+            {"role": "tool", "tool_call_id": "tooluse_0", "content": "x"},
+            tools=[WEATHER],
+        )
+        said = body_of(asked)["messages"][1]["content"]
+        assert [list(block) for block in said] == [["toolUse"]]
+
+
 @pytest.mark.parametrize("strict", [None, True, False])
 def test_a_schema_is_sent_as_text(strict: bool | None) -> None:
     """Converse wants the schema as a string; it enforces it always."""

@@ -103,10 +103,7 @@ def _tool_call(block: Mapping[str, object]) -> ToolCall | None:
     call_id, name, given = text_of(block.get("toolUseId")), text_of(block.get("name")), block.get("input")
     if call_id is None or name is None or not isinstance(given, dict):
         return None
-    try:
-        arguments = json.dumps(given, ensure_ascii=False, separators=(",", ":"))
-    except ValueError:  # a number of more digits than Python writes
-        return None
+    arguments = json.dumps(given, ensure_ascii=False, separators=(",", ":"))
     return ToolCall(id=call_id, function=CalledFunction(name=name, arguments=arguments))
 
 
