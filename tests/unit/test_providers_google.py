@@ -71,7 +71,15 @@ def test_a_blocked_prompt_is_refused(reason: str) -> None:
 def test_every_reason_to_stop_that_the_sdk_knows_is_mapped_on_purpose() -> None:
     """A reason that is new to the SDK shows here; one that is new to everybody is a broken answer."""
     assert set(GOOGLE_FINISHES) == {member.value for member in types.FinishReason}
-    assert GOOGLE_FINISHES["STOP"] is Finish.STOP
+    whole = {name for name, finish in GOOGLE_FINISHES.items() if finish is Finish.STOP}
+    cut = {name for name, finish in GOOGLE_FINISHES.items() if finish is Finish.LENGTH}
+    filtered = {name for name, finish in GOOGLE_FINISHES.items() if finish is Finish.REFUSED}
+    assert whole == {"STOP"}
+    assert cut == {"MAX_TOKENS", "CONTINUATION"}
+    assert filtered == {
+        "SAFETY", "RECITATION", "LANGUAGE", "BLOCKLIST", "PROHIBITED_CONTENT", "SPII", "MODEL_ARMOR", "ESCALATION",
+        "IMAGE_SAFETY", "IMAGE_PROHIBITED_CONTENT", "IMAGE_RECITATION",
+    }  # fmt: skip
     outcome = read(said({"text": "hi"}, finish="SOMETHING_NEW")).outcome
     assert isinstance(outcome, Transient)
     assert outcome.may_be_billed

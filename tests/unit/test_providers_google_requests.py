@@ -63,6 +63,12 @@ def test_every_parameter_of_the_job_is_sent_and_nothing_else() -> None:
     }
 
 
+def test_a_zero_is_a_parameter_not_an_absence() -> None:
+    """Temperature 0 and seed 0 are sent."""
+    config = built(job(temperature=0, seed=0))["generationConfig"]
+    assert (config["temperature"], config["seed"]) == (0, 0)
+
+
 def test_the_gemini_api_is_called_by_key() -> None:
     """The model stands in the path and the key in its own header, never in the address."""
     request = gemini().build(ask(model="gemini-2.5-flash"))
@@ -250,11 +256,14 @@ def test_an_id_that_comes_twice_means_the_later_call() -> None:
         USER,
         calling(("call_0", "search", "{}")),
         answering("call_0", "A"),
-        calling(("call_0", "clock", "{}")),
+        calling(("call_1", "search", "{}"), ("call_0", "clock", "{}")),
         answering("call_0", "12:00"),
+        answering("call_1", "B"),
     )
-    results = [turn["parts"][0].get("functionResponse") for turn in built(asked)["contents"]]
-    assert [result["name"] for result in results if result] == ["search", "clock"]
+    parts = [part for turn in built(asked)["contents"] for part in turn["parts"]]
+    results = [part["functionResponse"] for part in parts if "functionResponse" in part]
+    told = [(result["name"], result["response"]["output"]) for result in results]
+    assert told == [("search", "A"), ("search", "B"), ("clock", "12:00")]
 
 
 @pytest.mark.parametrize(
