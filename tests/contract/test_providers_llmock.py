@@ -8,6 +8,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from provider_samples import KEY, ask, job
 
 from pointsman_routes import OutcomeKind, Overloaded, Provider, Throttled
 from pointsman_worker.http_client import build_client, call
-from pointsman_worker.providers import RawReply, Reply, WireRequest, codec_for
+from pointsman_worker.providers import RawReply, Reply, WireRequest, codec_for, keeps_to
 
 pytest.importorskip("llmock", reason="the demo extra is not installed")
 
@@ -96,7 +97,8 @@ async def dispatch(
     assert isinstance(wire, WireRequest)
     raw = await call(client, wire, 10)
     assert isinstance(raw, RawReply)
-    return codec.read(provider.tiers["t"], raw)
+    reply = codec.read(provider.tiers["t"], raw)
+    return replace(reply, outcome=keeps_to(asked.job, reply.outcome))
 
 
 @EVERY_KIND
