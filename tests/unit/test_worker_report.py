@@ -1,5 +1,7 @@
 """What an attempt is charged: what the vendor says, the estimate where nobody can say, else nothing."""
 
+from dataclasses import replace
+
 import pytest
 from queue_cases import RATE, make_lease
 from worker_cases import ANSWER, COST, ESTIMATE_COST, USAGE, make_report
@@ -83,3 +85,25 @@ def test_cached_tokens_have_their_price() -> None:
     usage = Usage(input_tokens=100, output_tokens=0, cached_input_tokens=40)
     rate = type(RATE)(price=RATE.price.model_copy(update={"cached_input": RATE.price.input / 2}), source="config")
     assert charge_for(make_lease(), make_report(usage=usage), rate).microusd == 60 * 2 + 40 * 1
+
+
+def test_the_class_it_was_answered_at_is_charged() -> None:
+    """Flex was asked for and `default` answered: the vendor bills its standard price."""
+    dear = RATE.price.model_copy(update={"input": 10 * RATE.price.input, "output": 10 * RATE.price.output})
+    rate = type(RATE)(price=RATE.price, source="list", at_service={"default": dear})
+    report = make_report(usage=USAGE)
+    answered = replace(report, evidence=replace(report.evidence, service_tier="default"))
+    assert charge_for(make_lease(), report, rate).microusd == COST
+    assert charge_for(make_lease(), answered, rate).microusd == 10 * COST
+
+
+@pytest.mark.parametrize("told", [0, 1, 987_654])
+@pytest.mark.parametrize("outcome", [*_BILLED, *_FREE], ids=_name)
+def test_what_the_vendor_says_it_costs_is_charged(outcome: Outcome, told: int) -> None:
+    """Whatever the price and the outcome; the tokens are still the vendor's, or the estimate if it counted none."""
+    report = make_report(outcome, usage=USAGE)
+    counted = replace(report, evidence=replace(report.evidence, told_microusd=told))
+    assert charge_for(make_lease(), counted, RATE) == Charge(usage=USAGE, source="vendor", microusd=told)
+    uncounted = replace(counted, evidence=replace(counted.evidence, usage=None))
+    charge = charge_for(make_lease(), uncounted, RATE)
+    assert (charge.source, charge.microusd, charge.used) == ("estimate", told, None)

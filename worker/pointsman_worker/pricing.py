@@ -84,9 +84,8 @@ def rate_for(provider: Provider, tier: Tier, *, at: datetime | None = None) -> R
 
 
 def _plain(kind: ProviderKind, model: str) -> str:
-    """The name without the path that Google, Fireworks and an ARN may have before it."""
-    paths = (ProviderKind.GOOGLE, ProviderKind.FIREWORKS, ProviderKind.BEDROCK)
-    return model.rpartition("/")[2] if kind in paths else model
+    """The name as the list has it: without the path of a resource at Google, or of an ARN."""
+    return model.rpartition("/")[2] if kind in (ProviderKind.GOOGLE, ProviderKind.BEDROCK) else model
 
 
 def _find(listed: str, model: str) -> "ModelInfo | None":
