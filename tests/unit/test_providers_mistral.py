@@ -56,11 +56,13 @@ def missing(job: Job, body: dict[str, Any]) -> list[str]:
     return left_out(job, plain) + effort
 
 
-def with_ids(call_id: str) -> Job:
-    """A conversation in which a tool was called under this id."""
+def with_ids(call_id: str, answered_id: str | None = None) -> Job:
+    """A conversation in which a tool was called under this id, and answered under the same or another."""
     _, called, answered = CONVERSATION
     call = {**called["tool_calls"][0], "id": call_id}
-    return chat_job(CONVERSATION[0], {**called, "tool_calls": [call]}, {**answered, "tool_call_id": call_id})
+    return chat_job(
+        CONVERSATION[0], {**called, "tool_calls": [call]}, {**answered, "tool_call_id": answered_id or call_id}
+    )
 
 
 def error(message: object, kind: str = "invalid_request_error", code: object = None) -> dict[str, object]:
@@ -115,7 +117,8 @@ def test_the_seed_has_mistrals_name() -> None:
         (chat_job({"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}), "messages"),
         (with_ids("call_abcdefgh"), "messages"),
         (with_ids("abcdefgh"), "messages"),
-        (with_ids("abcdefgh\n"), "messages"),
+        (with_ids("aB3dE6gH9\n"), "messages"),
+        (with_ids("aB3dE6gH9", "call_abcdefgh"), "messages"),
     ],
 )
 def test_what_mistral_cannot_express_is_unsupported_before_the_call(job: Job, parameter: str) -> None:

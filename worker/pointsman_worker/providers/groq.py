@@ -63,10 +63,9 @@ _SIGNALS: Final = (
         outcome=OutcomeKind.UNAUTHORIZED,
     ),
     Signal(
-        says="400 whose message says that a value of `reasoning_effort` or `service_tier` is not this model's, or that "
-        "two parameters cannot be combined",
+        says="400 whose message is about `reasoning_effort`, or says that two parameters cannot be combined",
         status=_BAD_REQUEST,
-        words=re.compile(r"\breasoning_effort\b|\bservice_tier\b|\bcannot be combined\b"),
+        words=re.compile(r"\breasoning_effort\b|\bcannot be combined\b"),
         outcome=OutcomeKind.UNSUPPORTED,
     ),
 )

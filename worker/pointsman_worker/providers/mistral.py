@@ -48,10 +48,9 @@ _SIGNALS: Final = (
         outcome=OutcomeKind.UNSUPPORTED,
     ),
     Signal(
-        says="400, 422 whose message says that there is no such parameter or value of one: `extra inputs are not "
-        "permitted`, `reasoning_effort`, `service_tier`",
+        says="400, 422 whose message is about `reasoning_effort`: its values differ by model",
         status=frozenset({400, 422}),
-        words=re.compile(r"\bextra inputs are not permitted\b|\breasoning_effort\b|\bservice_tier\b"),
+        words=re.compile(r"\breasoning_effort\b"),
         outcome=OutcomeKind.UNSUPPORTED,
     ),
 )

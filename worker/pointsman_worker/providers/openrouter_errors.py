@@ -7,11 +7,12 @@ budgets. `limit_source` and `reason` also as its users quote them.
 import re
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, datetime
 from typing import Final
 
 from pointsman_routes import OutcomeKind
 
+from .chat_signals import day_ends_after
 from .failure import Failure
 from .payload import object_of, parse_object, text_of
 from .protocol import RawReply
@@ -112,13 +113,6 @@ def _when_told(failure: Failure) -> float | None:
     return failure.retry_after_s
 
 
-def _when_the_day_ends(failure: Failure) -> float:
-    if failure.retry_after_s is not None:
-        return failure.retry_after_s
-    today = failure.now.astimezone(UTC)
-    return (datetime.combine(today.date() + timedelta(days=1), time(), tzinfo=UTC) - today).total_seconds()
-
-
 _BUDGETS: Final = frozenset({"openrouter_guardrail_budget", "openrouter_workspace_budget", "openrouter_key_limit"})
 _OF_THE_REQUEST: Final = frozenset(
     {
@@ -176,14 +170,14 @@ OPENROUTER_SIGNALS: Final = (
         says="`openrouter_free_tier_daily`: until `X-RateLimit-Reset`, or UTC midnight if it names none",
         names=frozenset({"openrouter_free_tier_daily"}),
         outcome=OutcomeKind.EXHAUSTED,
-        reset_s=_when_the_day_ends,
+        reset_s=day_ends_after,
     ),
     Signal(
         says='429 "free-models-per-day": likewise',
         status=frozenset({429}),
         words=re.compile(r"\bfree-models-per-day\b"),
         outcome=OutcomeKind.EXHAUSTED,
-        reset_s=_when_the_day_ends,
+        reset_s=day_ends_after,
     ),
     # The limit is not this account's, so going slower would not help, nor would learning from it.
     Signal(
