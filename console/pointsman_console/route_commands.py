@@ -3,21 +3,24 @@
 import asyncio
 import getpass
 import json
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from pointsman_queue import Gate, Settings
+from pointsman_queue import Settings
 from pointsman_routes import ConfigError, RouteTable, UsageProblem, config_schema, format_duration
 
-from . import screen
+from . import route_explain_command, route_test_command, screen
 from .composition import load_table, open_line, surrounding_problems
+from .route_explanation import tier_facts
 
 app = typer.Typer(
-    help="Check, show and explain routes; switch tiers off and on.", no_args_is_help=True, rich_markup_mode=None
+    help="Check, show, explain and test routes; switch tiers off and on.", no_args_is_help=True, rich_markup_mode=None
 )
 AsJson = Annotated[bool, typer.Option("--json", help="One object a line.")]
 Scope = Annotated[str, typer.Argument(help="A tier (provider/tier) or a provider.")]
+route_explain_command.register(app)
+route_test_command.register(app)
 
 
 @app.command("check")
@@ -47,7 +50,7 @@ def schema() -> None:
 def show(context: typer.Context, as_json: AsJson = False) -> None:
     """Show every class with its route, and every tier."""
     table = load_table(context.obj)
-    rows = [_tier_facts(table, name) for name in table.tiers]
+    rows = [tier_facts(table, name) for name in table.tiers]
     if as_json:
         for entry in table.classes.values():
             screen.line({"kind": "class", "class": entry.name, **entry.model_dump(mode="json", exclude={"name"})})
@@ -68,25 +71,16 @@ def show(context: typer.Context, as_json: AsJson = False) -> None:
     screen.table(rows[0].keys(), (row.values() for row in rows))
 
 
-@app.command("explain")
-def explain(
-    context: typer.Context,
-    class_name: Annotated[str, typer.Argument(metavar="CLASS", help="A task class.")],
-    as_json: AsJson = False,
-) -> None:
-    """Show where jobs of a class go, in order: quality, region, price, and whether each tier is open now."""
-    raise typer.Exit(asyncio.run(_explain(context.obj, class_name, as_json)))
-
-
 @app.command("disable")
 def disable(
     context: typer.Context,
     scope: Scope,
     reason: Annotated[str, typer.Option(help="Why; stands in the ledger.")],
     by: Annotated[str | None, typer.Option(help="Who; default: the user of this machine.")] = None,
+    abort: Annotated[bool, typer.Option("--abort", help="Cut calls in flight too; they may be billed.")] = False,
 ) -> None:
     """Take no more jobs at a tier or provider, from the next claim on; its queued jobs move on."""
-    raise typer.Exit(asyncio.run(_switch(context.obj, "disable", scope, reason, by)))
+    raise typer.Exit(asyncio.run(_disable(context.obj, scope, reason, by, abort=abort)))
 
 
 @app.command("enable")
@@ -97,68 +91,29 @@ def enable(
     by: Annotated[str | None, typer.Option(help="Who; default: the user of this machine.")] = None,
 ) -> None:
     """Take jobs again: undoes `disable`, a closing by the dispatcher and an open breaker."""
-    raise typer.Exit(asyncio.run(_switch(context.obj, "enable", scope, reason, by)))
+    raise typer.Exit(asyncio.run(_enable(context.obj, scope, reason, by)))
 
 
-async def _switch(settings: Settings, action: str, scope: str, reason: str, by: str | None) -> int:
+async def _disable(settings: Settings, scope: str, reason: str, by: str | None, *, abort: bool) -> int:
+    table, who = _known(settings, scope), by or getpass.getuser()
+    async with open_line(settings) as line:
+        await line.switchboard.disable(table, scope, reason=reason, by=who, abort=abort)
+    screen.say(f"{scope} is disabled by {who}: {reason}")
+    return 0
+
+
+async def _enable(settings: Settings, scope: str, reason: str, by: str | None) -> int:
+    table, who = _known(settings, scope), by or getpass.getuser()
+    async with open_line(settings) as line:
+        await line.switchboard.enable(table, scope, reason=reason, by=who)
+    screen.say(f"{scope} is enabled by {who}: {reason}")
+    return 0
+
+
+def _known(settings: Settings, scope: str) -> RouteTable:
+    """The route table, which has that tier or provider."""
     table = load_table(settings)
     if scope not in table.tiers and scope not in table.providers:
         known = ", ".join([*table.tiers, *table.providers])
         raise UsageProblem(f"unknown tier or provider {scope!r}; the configuration has: {known}")
-    who = by or getpass.getuser()
-    async with open_line(settings) as line:
-        throw = line.switchboard.disable if action == "disable" else line.switchboard.enable
-        await throw(table, scope, reason=reason, by=who)
-    screen.say(f"{scope} is {action}d by {who}: {reason}")
-    return 0
-
-
-async def _explain(settings: Settings, class_name: str, as_json: bool) -> int:
-    table = load_table(settings)
-    entry = table.classes.get(class_name)
-    if entry is None:
-        raise UsageProblem(f"unknown class {class_name!r}; the configuration has: {', '.join(table.classes)}")
-    scopes = [*entry.route, *{table.tiers[tier].provider for tier in entry.route}]
-    async with open_line(settings) as line:
-        gates = await line.switchboard.gates(scopes)
-    rows = [
-        {
-            "hop": hop,
-            **_tier_facts(table, tier),
-            "downgraded": table.downgraded(entry, tier),
-            "open": _open_text(gates[tier], gates[table.tiers[tier].provider]),
-        }
-        for hop, tier in enumerate(entry.route)
-    ]
-    if as_json:
-        for row in rows:
-            screen.line(row)
-        return 0
-    screen.table(rows[0].keys(), (row.values() for row in rows), title=f"class {class_name}")
-    screen.out.print(
-        f"\nfloor {entry.quality_floor}; regions {', '.join(entry.regions or ()) or 'any'}; deadline "
-        f"{format_duration(entry.deadline)}; moves on after {format_duration(entry.spill_after)} of waiting; "
-        f"with no tier left: {entry.on_exhausted.value}"
-    )
-    return 0
-
-
-def _tier_facts(table: RouteTable, name: str) -> dict[str, Any]:
-    from pointsman_worker import rate_for  # here, so that checking a route table starts no HTTP library
-
-    tier, provider = table.tiers[name], table.provider_of(name)
-    rate = rate_for(provider, tier)
-    return {
-        "tier": name,
-        "model": tier.model,
-        "region": provider.region,
-        "retention_days": provider.retention_days,
-        "quality": tier.quality,
-        "usd_per_mtok_in": str(rate.price.input) if rate else None,
-        "usd_per_mtok_out": str(rate.price.output) if rate else None,
-        "owner": provider.owner,
-    }
-
-
-def _open_text(*gates: Gate) -> str:
-    return "yes" if all(gate.open for gate in gates) else "no"
+    return table

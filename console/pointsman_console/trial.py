@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 NO_CLASS: Final = "-"
 """What stands as the class in a trial's records; no configuration can have one of that name."""
+NOT_CALLED: Final = "not called"
+"""The outcome of a trial without a call."""
 _CHARACTERS_A_TOKEN: Final = 4
 _GOOD: Final = frozenset({OutcomeKind.OK, OutcomeKind.TRUNCATED})
 
@@ -63,7 +65,7 @@ class Trial:
     @property
     def outcome(self) -> str:
         """How it ended, in a word."""
-        return self.report.outcome.kind.value if self.report is not None else "not called"
+        return self.report.outcome.kind.value if self.report is not None else NOT_CALLED
 
     @property
     def said(self) -> str | None:
@@ -78,6 +80,8 @@ class Trial:
     def detail(self) -> str | None:
         """What there is to say about a call that gave no answer."""
         told = getattr(self.report.outcome, "detail", None) if self.report is not None else None
+        if self.outcome == OutcomeKind.EMPTY:
+            told = "it said nothing; a model that thinks may need more --max-tokens"
         return "; ".join(filter(None, (told, self.problem))) or None
 
     @property
