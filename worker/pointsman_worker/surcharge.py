@@ -61,7 +61,7 @@ SERVICE_FACTORS: Final[Mapping[ProviderKind, Mapping[str, Decimal]]] = {
     ProviderKind.OPENAI: {"auto": Decimal(1), "default": Decimal(1)},
     ProviderKind.AZURE: {"auto": Decimal(1), "default": Decimal(1), "flex": Decimal("0.5")},
     ProviderKind.ANTHROPIC: {"auto": Decimal(1), "standard_only": Decimal(1), "standard": Decimal(1)},
-    ProviderKind.GOOGLE: {"standard": Decimal(1)},
+    ProviderKind.GOOGLE: {"standard": Decimal(1), "ON_DEMAND": Decimal(1)},
     ProviderKind.GROQ: {"auto": Decimal(1), "on_demand": Decimal(1), "flex": Decimal(1)},
     ProviderKind.BEDROCK: {"default": Decimal(1)},
     ProviderKind.XAI: {"default": Decimal(1)},
