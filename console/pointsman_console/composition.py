@@ -80,9 +80,9 @@ def surrounding_problems(settings: Settings, table: RouteTable, *, keys: bool = 
 
 def why_key_unread(settings: Settings, provider: Provider) -> str | None:
     """Why the provider's key cannot be read here; None if it can."""
-    from pointsman_worker import key_problem
+    from pointsman_worker import key_problem, sigv4_problem
 
-    return key_problem(provider, os.environ, settings.config.absolute().parent)
+    return key_problem(provider, os.environ, settings.config.absolute().parent) or sigv4_problem(provider)
 
 
 @asynccontextmanager

@@ -6,6 +6,7 @@ from typing import Final
 from .allowed import RuleName, demands
 from .errors import Problem
 from .provider import Provider
+from .provider_kind import Auth
 from .residency import residency_problems
 from .task_class import TaskClass
 from .tier import Tier
@@ -71,14 +72,14 @@ def check_surroundings(
     Args:
         providers: the providers of a valid table.
         priced: whether a price is known for the tier.
-        key_problem: why the provider's key cannot be read, or None.
+        key_problem: why the provider's key or credentials cannot be had, or None; the remedy may follow after `; `.
     """
     problems: list[Problem] = []
     for provider in providers.values():
         path = f"providers.{provider.name}"
         reason = key_problem(provider)
         if reason is not None:
-            problems.append(Problem(f"{path}.api_key", reason, "set it, or point `api_key` elsewhere"))
+            problems.append(_credentials(path, provider, reason))
         problems += [
             Problem(
                 f"providers.{tier.name.replace('/', '.tiers.')}.price",
@@ -89,6 +90,13 @@ def check_surroundings(
             if not priced(provider, tier)
         ]
     return problems
+
+
+def _credentials(path: str, provider: Provider, reason: str) -> Problem:
+    if provider.authenticates is Auth.SIGV4:
+        message, _, remedy = reason.partition("; ")
+        return Problem(f"{path}.auth", message, remedy or "correct AWS's own configuration")
+    return Problem(f"{path}.api_key", reason, "set it, or point `api_key` elsewhere")
 
 
 def _check_names(path: str, entry: TaskClass, known: frozenset[str]) -> Iterable[Problem]:

@@ -54,7 +54,8 @@ class _Parrot(BaseHTTPRequestHandler):
         if way.isdigit():
             with self.lock:
                 again = f"{way} {key}" in self.throttled
-                self.throttled |= {f"{way} {key}"} if way in ("429", "498") else set()
+                if way in ("429", "498"):
+                    self.throttled.add(f"{way} {key}")
             self._send(400 if again else int(way), key, _error(key))
         elif way == "redirect":
             self._send(307, key, _error(key), location=f"http://127.0.0.1:9/{key}")

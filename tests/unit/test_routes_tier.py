@@ -1,9 +1,9 @@
 """A tier knows its own answers, and a table what its surroundings lack."""
 
 import pytest
-from route_cases import make_table
+from route_cases import make_table, raw_table
 
-from pointsman_routes import Provider, Tier, check_surroundings
+from pointsman_routes import Provider, Tier, build_route_table, check_surroundings
 
 
 @pytest.mark.parametrize(
@@ -83,3 +83,17 @@ def test_surroundings_in_order() -> None:
     """With every key set and every price known there is nothing to say."""
     table = make_table(tier={"price": {"input": 1, "output": 2}})
     assert check_surroundings(table.providers, priced=_known, key_problem=lambda _: None) == []
+
+
+def test_credentials_of_aws_are_no_key() -> None:
+    """Where calls are signed, what is wrong with the credentials is told as that, with its own remedy."""
+    signed = {"kind": "bedrock", "auth": "sigv4", "base_url": "https://bedrock-runtime.eu-central-1.amazonaws.com"}
+    raw = raw_table()
+    del raw["providers"]["alpha"]["api_key"]
+    raw["providers"]["alpha"] |= signed
+    providers = build_route_table(raw).providers
+    found = check_surroundings(providers, priced=lambda *_: True, key_problem=lambda _: "none are found; set them")
+    assert [(problem.path, problem.message, problem.remedy) for problem in found] == [
+        ("providers.alpha.auth", "none are found", "set them"),
+        ("providers.beta.api_key", "none are found; set them", "set it, or point `api_key` elsewhere"),
+    ]

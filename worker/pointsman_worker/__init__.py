@@ -5,7 +5,7 @@ from .dispatch import Dispatcher, VendorDesk
 from .http_client import build_client
 from .office import Office
 from .pricing import rate_for
-from .providers import codec_for
+from .providers import codec_for, sigv4_problem
 from .report import Report
 from .settler import Settler
 from .tier_worker import TierWorker, WorkerPlan
@@ -26,4 +26,5 @@ __all__ = [
     "key_problem",
     "rate_for",
     "read_key",
+    "sigv4_problem",
 ]

@@ -10,7 +10,7 @@ _GRAM: Final = 8
 _HIDDEN: Final = "[redacted]"
 _BEARER: Final = re.compile(r"(?i)\bbearer\s+\S+")
 _WORD: Final = re.compile(r"""[^\s"'`,;:()\[\]{}<>=]+""")
-_LOOKS_LIKE_KEY: Final = re.compile(r"(?i)(?<![a-z0-9])(?:sk|pk|rk|gsk|xai|key)[-_][\w.*…-]{6,}")
+_LOOKS_LIKE_KEY: Final = re.compile(r"(?i)(?<![a-z0-9_])(?:sk|pk|rk|gsk|xai|key)[-_][\w.*…-]{6,}")
 _MASK: Final = re.compile(r"\*{2,}|\.{2,}|…|[xX]{4,}")
 
 
