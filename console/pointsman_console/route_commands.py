@@ -19,8 +19,6 @@ app = typer.Typer(
 )
 AsJson = Annotated[bool, typer.Option("--json", help="One object a line.")]
 Scope = Annotated[str, typer.Argument(help="A tier (provider/tier) or a provider.")]
-route_explain_command.register(app)
-route_test_command.register(app)
 
 
 @app.command("check")
@@ -69,6 +67,10 @@ def show(context: typer.Context, as_json: AsJson = False) -> None:
     )  # fmt: skip
     screen.out.print()
     screen.table(rows[0].keys(), (row.values() for row in rows))
+
+
+route_explain_command.register(app)
+route_test_command.register(app)
 
 
 @app.command("disable")

@@ -31,10 +31,11 @@ def explain(
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One object a line.")] = False,
 ) -> None:
-    """Show where jobs of a class go, why each tier may serve them, how it is now, and what follows if it fails.
+    """Show where jobs of a class go, and what follows if it fails there.
 
-    What follows is decided as workers decide it, for a job with nothing counted against it: with the tiers open and
-    shut as they are now, or all open with --all-open or where Redis does not answer.
+    Of each tier of the route: price, limits, why it may serve the class, and how it is now. What follows is decided as
+    workers decide it, for a job with nothing counted against it: with the tiers open and shut as they are now, or all
+    open with --all-open or where Redis does not answer.
     """
     raise typer.Exit(asyncio.run(_explain(context.obj, class_name, all_open=all_open, as_json=as_json)))
 

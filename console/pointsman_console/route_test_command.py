@@ -43,7 +43,7 @@ def register(app: typer.Typer) -> None:
 
 def try_tiers(
     context: typer.Context,
-    tiers: Annotated[list[str] | None, typer.Argument(metavar="[TIER]...", help="provider/tier; default: all.")] = None,
+    tiers: Annotated[list[str] | None, typer.Argument(metavar="TIER", help="provider/tier; default: all.")] = None,
     class_name: Annotated[str | None, typer.Option("--class", help="The tiers on the route of this class.")] = None,
     prompt: Annotated[str, typer.Option(help="What to ask; it goes to every tier named, whatever its region.")] = (
         _PROMPT
@@ -56,12 +56,12 @@ def try_tiers(
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One object a line.")] = False,
 ) -> None:
-    """Make one real call to each tier, side by side, and show what came back. The calls are billed.
+    """Make one real call to each tier, and show what came back.
 
-    They are no jobs: no limit counts them, and nothing waits. Each is in the ledger as an attempt (`pointsman audit
-    list --kind attempt`), and a tier an operator has switched off is not called. With no Redis here yet there are no
-    switches to keep and nothing is recorded; one that should be there and does not answer ends the command, unless
-    --without-redis. Exit 0 if every tier answered, 1 if not.
+    The calls are made side by side, and billed. They are no jobs: no limit counts them, and nothing waits. Each is in
+    the ledger as an attempt (`pointsman audit list --kind attempt`), and a tier an operator has switched off is not
+    called. With no Redis here yet there are no switches to keep and nothing is recorded; one that should be there and
+    does not answer ends the command, unless --without-redis. Exit 0 if every tier answered, 1 if not.
     """
     settings: Settings = context.obj
     table = load_table(settings)

@@ -1,5 +1,6 @@
 """`routes test` and `routes explain` on the command line, with tiers that are well and tiers that are not."""
 
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -214,3 +215,16 @@ def test_explain_without_redis(line: Line) -> None:
     assert "health is unknown" in done.err
     assert all(tier in done.out for tier in GOOD.tiers)
     assert "as if every tier were open" in done.out
+
+
+def test_interrupted(line: Line) -> None:
+    """A call that is interrupted is in the ledger as unknown, for it may be billed; the exit code says why it ended."""
+    before = len(line.vendor.calls(SLOW.primary_model))
+    config = line.folder / "patient.toml"
+    patient = (line.folder / "pointsman.toml").read_text(encoding="utf-8").replace("500ms", "60s")
+    config.write_text(patient, encoding="utf-8")
+    running = line.start("routes", "test", SLOW.primary, POINTSMAN_CONFIG=str(config))
+    line.wait_calls(before + 1, SLOW.primary_model)
+    running.signal(signal.SIGINT)
+    assert running.ended() == 130
+    assert [entry["outcome"] for entry in line.audit("--kind", "attempt", "--tier", SLOW.primary)][-1] == "unknown"

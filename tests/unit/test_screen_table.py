@@ -63,6 +63,16 @@ def test_narrower_than_its_words(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "answers" in shown.get().split()
 
 
+@pytest.mark.parametrize(
+    ("room", "widths"), [(100, [7, 4, 9]), (20, [7, 4, 9]), (18, [7, 4, 7]), (14, [5, 4, 5]), (3, [3, 4, 5])]
+)
+def test_widths(room: int, widths: list[int]) -> None:
+    """The widest column gives way first, and none below its longest word or, if it is kept whole, its longest line."""
+    rows = [["a b", "kept", "c"], ["one two", "a b", "three 4.0"]]
+    found, folds = screen.column_widths(rows, [False, True, False], room)
+    assert (found, folds) == (widths, room < 20)
+
+
 def test_a_row_is_a_line_in_a_pipe(monkeypatch: pytest.MonkeyPatch) -> None:
     """What goes to a pipe has one line for each row, however many lines its cells have."""
     console = _terminal(monkeypatch, 80, terminal=False)
