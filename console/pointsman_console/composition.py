@@ -145,13 +145,15 @@ async def open_desk(
     Raises:
         KeyMissing: the key of one of them cannot be read.
     """
-    from pointsman_worker import HttpDesk, build_client, codec_for, read_key
+    from pointsman_worker import CodecShelf, HttpDesk, ProviderCodec, build_client, codec_for, read_key
 
     base = settings.config.absolute().parent
+
+    def make(provider: Provider) -> ProviderCodec:
+        return codec_for(provider, read_key(provider.api_key, os.environ, base))
+
     providers = [table.providers[name] for name in dict.fromkeys(table.tiers[tier].provider for tier in tiers)]
-    codecs = {
-        provider.name: codec_for(provider, read_key(provider.api_key, os.environ, base)) for provider in providers
-    }
+    codecs = CodecShelf(providers, make, base)
     client = build_client(connections)
     try:
         yield HttpDesk(table, codecs, client)
