@@ -33,11 +33,13 @@ from aiohttp import web
 
 Behaviour = Literal[
     "ok",
+    "blank",
     "broken_json",
     "cut",
     "drip",
     "empty",
     "error_inside",
+    "giant",
     "gzip",
     "hang",
     "redirect",
@@ -191,6 +193,8 @@ class StandInVendor:
             "request-id" if anthropic else "x-request-id": f"req_{len(self.calls)}",
             **mode.headers,
         }
+        if mode.behaviour == "giant":
+            return await _giant(request, headers)
         if mode.behaviour in ("cut", "drip"):
             return await _drip(request, payload, headers, forever=mode.behaviour == "drip")
         if mode.behaviour == "broken_json":
@@ -231,8 +235,8 @@ def _marker(body: Mapping[str, Any]) -> str | None:
 
 
 def _said(body: Mapping[str, Any], mode: Mode) -> str:
-    if mode.behaviour == "empty":
-        return ""
+    if mode.behaviour in ("empty", "blank"):
+        return "" if mode.behaviour == "empty" else "\u200b \n"
     return f"answer to {_marker(body) or 'you'}"
 
 
@@ -312,6 +316,16 @@ async def _drip(
     await response.write(payload[: len(payload) // 2])
     if request.transport is not None:
         request.transport.abort()
+    return response
+
+
+async def _giant(request: web.BaseRequest, headers: Mapping[str, str]) -> web.StreamResponse:
+    """A gigabyte, unless whoever asked hangs up before."""
+    response = web.StreamResponse(headers=headers)
+    await response.prepare(request)
+    await response.write(b'{"model": "')
+    for _ in range(1024):
+        await response.write(b"x" * 1024 * 1024)
     return response
 
 

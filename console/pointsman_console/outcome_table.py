@@ -20,13 +20,15 @@ _SHOWN = {
 
 Counts = Mapping[str, int]
 """Outcome -> calls."""
+Ends = tuple[str, str, Counts]
+"""A tier, a class, and how its calls ended."""
 
 
-def outcome_table(rows: Iterable[tuple[str, str, Counts]], *, title: str) -> None:
+def outcome_table(rows: Iterable[Ends], *, title: str) -> None:
     """Show shares of calls in percent.
 
     Args:
-        rows: tier, class, how its calls ended; each with at least one call.
+        rows: each with at least one call.
         title: over the table.
     """
     shown = [(tier, task_class, f"{sum(counts.values()):,}", *_shares(counts)) for tier, task_class, counts in rows]

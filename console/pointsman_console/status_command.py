@@ -15,6 +15,7 @@ from . import screen
 from .composition import load_table, open_line
 from .forecast import in_words
 from .gate_words import left_lines, limit_lines, limits_of, state_of
+from .outcome_table import Ends, outcome_object, outcome_table
 
 Row = dict[str, Any]
 """A tier or an account, as `--json` shows it."""
@@ -58,7 +59,7 @@ def status(
     batch: Annotated[str | None, typer.Argument(help="A batch id.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One object a line.")] = False,
 ) -> None:
-    """Show queues, leases, buckets, breakers, held jobs and living workers; or how far a batch is."""
+    """Show queues, leases, buckets, breakers, held jobs, living workers, and how calls ended; or how far a batch is."""
     raise typer.Exit(asyncio.run(_status(context.obj, batch, as_json)))
 
 
@@ -73,23 +74,36 @@ async def _status(settings: Settings, batch: str | None, as_json: bool) -> int:
         table = load_table(settings)
         overview = await line.observer.overview(list(table.tiers))
         gates = await line.switchboard.gates([*table.tiers, *table.providers])
+        ends = [
+            (found.tier, found.task_class, {kind.value: count for kind, count in found.counts.items()})
+            for found in await line.observer.rates(list(table.tiers))
+        ]
     rows = list(_tier_rows(table, overview, gates))
     accounts = list(_account_rows(table, gates))
     if as_json:
-        for row in rows:
-            screen.line({"kind": "tier", **row})
-        for row in accounts:
-            screen.line({"kind": "account", **row})
-        for name, health in overview.workers.items():
-            screen.line({"kind": "worker", "worker": name, **health})
-        screen.line({"kind": "line", "held": overview.held, "unrecorded": overview.outbox})
+        _show_objects(rows, accounts, ends, overview)
         return 0
     _show_table(rows, accounts)
+    if ends:
+        screen.out.print()
+        outcome_table(ends, title="how calls ended in the last hour")
     screen.out.print(
         f"\n{overview.held:,} held jobs; {overview.outbox:,} records not yet in the ledger; "
         f"{len(overview.workers)} workers"
     )
     return 0
+
+
+def _show_objects(rows: Iterable[Row], accounts: Iterable[Row], ends: Iterable[Ends], overview: Overview) -> None:
+    for row in rows:
+        screen.line({"kind": "tier", **row})
+    for row in accounts:
+        screen.line({"kind": "account", **row})
+    for tier, task_class, counts in ends:
+        screen.line({"kind": "rates", **outcome_object(tier, task_class, counts)})
+    for name, health in overview.workers.items():
+        screen.line({"kind": "worker", "worker": name, **health})
+    screen.line({"kind": "line", "held": overview.held, "unrecorded": overview.outbox})
 
 
 def _show_table(rows: Sequence[Row], accounts: Sequence[Row]) -> None:

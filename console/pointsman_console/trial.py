@@ -87,9 +87,16 @@ class Trial:
     @property
     def cost_microusd(self) -> int | None:
         """What it cost; None is unknown, and 0 is only what was not billed or is free."""
-        if self.report is None or self.usage_source == "none":
+        if self.report is None:
             return 0
-        return self.rate.cost(self.usage) if self.usage_source == "vendor" and self.rate and self.usage else None
+        evidence = self.report.evidence
+        if evidence.told_microusd is not None:
+            return evidence.told_microusd
+        if self.usage_source == "none":
+            return 0
+        if self.usage_source != "vendor" or self.rate is None or self.usage is None:
+            return None
+        return self.rate.cost(self.usage, evidence.service_tier)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -206,7 +213,9 @@ class TrialBench:
 def _finished(trial: Trial, report: "Report", started: AttemptStarted, at: int) -> AttemptFinished:
     """The record of a trial that has ended, with all that is known of it under the names records have for it."""
     known = asdict(report.evidence) | (asdict(trial.usage) if trial.usage is not None else {})
-    cost = trial.rate.cost(trial.usage) if trial.rate is not None and trial.usage is not None else None
+    cost = trial.cost_microusd
+    if cost is None and trial.rate is not None and trial.usage is not None:
+        cost = trial.rate.cost(trial.usage, report.evidence.service_tier)
     return AttemptFinished.model_validate(
         {
             **started.model_dump(exclude={"kind"}),
@@ -214,7 +223,7 @@ def _finished(trial: Trial, report: "Report", started: AttemptStarted, at: int) 
             "started_at": at,
             "outcome": report.outcome.kind,
             "usage_source": trial.usage_source,
-            "cost_microusd": 0 if trial.usage_source == "none" else cost,
+            "cost_microusd": cost,
             "retry_after_s": getattr(report.outcome, "retry_after_s", None),
             "counted": False,
         }

@@ -164,7 +164,7 @@ class FinalRecord(Wire):
     cost_microusd: int | None = None
     """Of all attempts of the job; estimates included."""
     price_source: str | None = None
-    """`config` or the name and version of the price list."""
+    """`config`, the name and version of the price list, or `vendor` where the vendor told what the call cost."""
     accepted_at: int
     """Microseconds since the epoch."""
     policy_digest: str

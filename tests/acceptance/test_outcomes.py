@@ -23,6 +23,9 @@ _MODES: Mapping[str, Mapping[str, Any]] = {
     "refused": {"behaviour": "refuse"},
     "scolded": {"behaviour": "error_inside"},
     "severed": {"behaviour": "cut"},
+    "blank": {"behaviour": "blank"},
+    "giant": {"behaviour": "giant"},
+    "dripping": {"behaviour": "drip"},
 }
 """How the primary of each route misbehaves."""
 
@@ -150,9 +153,9 @@ def test_throttled(line: Line, after: Aftermath) -> None:
     assert min(call.at for call in calls if call.status == 200) > last_refused + 0.9
 
 
-@of("empty")
+@of("empty", "blank")
 def test_empty_answers(after: Aftermath) -> None:
-    """An answer with nothing in it is no success: it is asked once more, then the next tier is."""
+    """An answer with nothing to read in it is no success: it is asked once more, then the next tier is."""
     assert after.answered_by == {after.route.backup}
     assert after.reasons == {"empty"}
     assert after.outcomes == {"empty": 2 * _COUNT}
@@ -193,12 +196,33 @@ def test_error_inside_success(after: Aftermath) -> None:
     assert {entry["http_status"] for entry in after.at_primary} == {200}
 
 
-@of("severed")
-def test_cut_body(after: Aftermath) -> None:
-    """A body that breaks off is no answer; it may have been billed, so it is charged at the estimate."""
+@of("severed", "giant", "dripping")
+def test_broken_body(after: Aftermath) -> None:
+    """A body that breaks off, has no end or takes for ever is no answer.
+
+    It may have been billed, so it is charged at the estimate.
+    """
     assert after.answered_by == {after.route.backup}
     assert {(entry["outcome"], entry["usage_source"]) for entry in after.at_primary} == {("transient", "estimate")}
     assert all(entry["cost_microusd"] > 0 for entry in after.at_primary)
+
+
+def test_rates(line: Line, aftermaths: dict[str, Aftermath]) -> None:
+    """`status` and the ledger tell for each tier and class how its calls ended, and agree with the attempts."""
+    names = {tier for after in aftermaths.values() for tier in after.route.tiers}
+    counted = {
+        (tier, name): Counter(str(entry["outcome"]) for entry in after.attempts if entry["tier"] == tier)
+        for name, after in aftermaths.items()
+        for tier in after.route.tiers
+    }
+    for told in (line.run("status", "--json").objects, line.run("audit", "rates", "--json").objects):
+        rates = {
+            (entry["tier"], entry["class"]): entry["outcomes"]
+            for entry in told
+            if entry.get("kind", "rates") == "rates" and entry["tier"] in names
+        }
+        assert rates == {place: outcomes for place, outcomes in counted.items() if outcomes}
+    assert "EMPTY" in line.run("audit", "rates").out
 
 
 def test_misrouted(line: Line, routes: dict[str, Route]) -> None:

@@ -162,7 +162,7 @@ async def test_recorded_like_any_call() -> None:
     assert _facts(trial)["job_id"] == started.job_id
     assert finished.started_at == 1_700_000_000_000_001
     assert (finished.outcome, finished.http_status, finished.response_model) == ("ok", 200, "a-large")
-    assert (finished.upstream, finished.input_tokens, finished.cost_microusd) == ("someone", 12, 64)
+    assert (finished.upstream, finished.input_tokens, finished.cost_microusd) == ("someone", 12, 3)
     assert (finished.usage_source, finished.counted) == ("vendor", False)
 
 

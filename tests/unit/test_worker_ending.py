@@ -143,6 +143,12 @@ async def test_failing_at_the_primary_is_not_leaving_it(outcome: Outcome) -> Non
     assert result_of(settlement).pointsman.fallback_reason is None
 
 
+async def test_a_cost_the_vendor_told() -> None:
+    """What the vendor says the call cost is what it cost, and the record says whose figure that is."""
+    settlement = await run(make_lease(), make_report(told_microusd=1234))
+    assert (final_of(settlement).cost_microusd, final_of(settlement).price_source) == (1234, "vendor")
+
+
 async def test_failing_at_a_backup() -> None:
     """A job that fails at a backup says why its primary was left, and serves nothing."""
     record = final_of(await run(make_lease(tier=BACKUP, path=f"{MAIN}:exhausted"), make_report(Invalid(detail="bad"))))

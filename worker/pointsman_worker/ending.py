@@ -138,12 +138,19 @@ def _final_record(
         input_tokens=usage.input_tokens if usage else None,
         output_tokens=usage.output_tokens if usage else None,
         cost_microusd=spent,
-        price_source=office.rates[lease.tier].source if lease.tier in office.rates and made else None,
+        price_source=_price_source(office, lease, serving) if made else None,
         accepted_at=lease.accepted_at,
         policy_digest=office.table.policy_digest,
         prompt_digest=job.prompt_digest() if job else _UNREADABLE,
         response_digest=hashlib.sha256(serving.answer.canonical().encode()).hexdigest() if serving else None,
     )
+
+
+def _price_source(office: Office, lease: Lease, serving: Serving | None) -> str | None:
+    """Where the price of the last attempt is from: the vendor itself where it told what the call cost."""
+    if serving is not None and serving.report.evidence.told_microusd is not None:
+        return "vendor"
+    return office.rates[lease.tier].source if lease.tier in office.rates else None
 
 
 def _misrouted(lease: Lease, report: Report | None) -> bool:
