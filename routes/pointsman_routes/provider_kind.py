@@ -87,7 +87,8 @@ TRAITS: Final[Mapping[ProviderKind, KindTraits]] = {
     # Azure OpenAI, quota: the estimate includes max_tokens.
     ProviderKind.AZURE: KindTraits(needs_base_url=True, reserves_max_tokens=True, auths=(Auth.KEY, Auth.BEARER)),
     ProviderKind.MISTRAL: KindTraits(),
-    ProviderKind.GROQ: KindTraits(),
+    # A 413 of Groq's counts the answer's limit: "Limit 8000, Requested 32979".
+    ProviderKind.GROQ: KindTraits(reserves_max_tokens=True),
     ProviderKind.OPENAI_COMPATIBLE: KindTraits(needs_base_url=True, needs_key=False),
     ProviderKind.ANTHROPIC_COMPATIBLE: KindTraits(needs_base_url=True, needs_key=False),
     ProviderKind.DEEPSEEK: KindTraits(),
