@@ -37,7 +37,7 @@ def _efforts(
 
 
 _REASONING_MISSING: Final = Signal(
-    says="400 whose message speaks of `reasoning_content`: what the model thought beside a tool call is wanted back",
+    says="400, 422 on `reasoning_content`: what the model thought beside a tool call is wanted back",
     status=_BAD_REQUEST,
     words=re.compile("reasoning_content"),
     outcome=OutcomeKind.UNSUPPORTED,
@@ -54,7 +54,7 @@ _DEEPSEEK: Final = Preset(
     cached_field="prompt_cache_hit_tokens",
     signals=(
         Signal(
-            says='400 "Content Exists Risk"',
+            says='400, 422 "Content Exists Risk"',
             status=_BAD_REQUEST,
             words=re.compile("content exists risk"),
             outcome=OutcomeKind.REFUSED,
@@ -139,7 +139,7 @@ _MOONSHOT: Final = Preset(
             reset_s=day_ends_after,
         ),
         Signal(
-            says="400 whose message says that this model allows one value only, takes no such schema, or is too small",
+            says="400, 422 whose message says that this model allows one value, takes no such schema, or is too small",
             status=_BAD_REQUEST,
             words=re.compile(
                 r"is allowed for this model|incompatible with thinking|moonshot flavored json schema"
@@ -211,7 +211,7 @@ _VLLM: Final = Preset(
     base_url="http://localhost:8000/v1",
     signals=(
         Signal(
-            says="400 whose message says that the server was started without a parser of tool calls",
+            says="400, 422 whose message says that the server was started without a parser of tool calls",
             status=_BAD_REQUEST,
             words=re.compile(r"tool choice requires|--(?:enable-auto-tool-choice|tool-call-parser)"),
             outcome=OutcomeKind.UNSUPPORTED,
