@@ -37,7 +37,7 @@ class JobEncoder:
         """Encode a job of a batch.
 
         Raises:
-            JobInvalid: its class is not in the route table, or its metadata is not JSON.
+            JobInvalid: its class is not in the route table, its metadata is not JSON, or no tier can ever take it.
         """
         plan = self._plans.get(job.task_class)
         if plan is None:
@@ -77,8 +77,10 @@ class JobEncoder:
         )
 
     def misfit(self, job: Job) -> str | None:
-        """Why a job can never be answered by any tier of its route, whatever the wait; None if it may."""
-        plan = self._plans[job.task_class]
+        """Why no tier of its route can ever take a job, whatever the wait; None if one may, or its class is unknown."""
+        plan = self._plans.get(job.task_class)
+        if plan is None:
+            return None
         most = plan.max_tokens if job.max_tokens is None else job.max_tokens
         return plan.fit.problem(job.characters, most) if plan.fit is not None else None
 

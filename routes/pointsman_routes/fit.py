@@ -1,58 +1,82 @@
 """Whether a job can ever pass the limits of a route; what never can is refused when it is handed in."""
 
+from collections.abc import Iterator
+from dataclasses import dataclass
+
 from .provider import CountedTokens
 from .route_table import RouteTable
 from .task_class import TaskClass
 
 _CHARACTERS_A_TOKEN = 8
-"""Deliberately many: most text has about four, and an estimate must not refuse what would pass."""
+"""Deliberately many: most text has about four. Runs of blanks have more, and an image counts as 800 tokens, so a prompt
+of little else may be over-estimated."""
+_TIERS_SHOWN = 3
 
 
 class Fit:
     """The most that any tier of a route takes in one call, by the configured limits and context windows."""
 
     def __init__(self, table: RouteTable, task_class: TaskClass) -> None:
-        self._bounds = tuple(_bound(table, tier) for tier in task_class.route)
-        self.unlimited = any(bound == (None, None, None) for bound in self._bounds)
+        self._bounds = tuple(tuple(_bounds(table, tier)) for tier in task_class.route)
+        self.unlimited = not all(self._bounds)
         """Whether some tier takes a job of any size, as far as the configuration says."""
-        self._route = task_class.route
 
     def problem(self, characters: int, max_tokens: int) -> str | None:
         """Why no tier of the route can ever take a job of that size; None if one may.
 
         Args:
-            characters: of the prompt. A token is taken to have eight, so the need is never over-estimated.
+            characters: of the prompt.
             max_tokens: most tokens the answer may have.
         """
-        prompt = characters // _CHARACTERS_A_TOKEN
-        if self.unlimited or any(_passes(bound, prompt, max_tokens) for bound in self._bounds):
+        if self.unlimited:
             return None
-        most = max(min(limit for limit in bound if limit is not None) for bound in self._bounds)
-        return (
-            f"needs at least {prompt + max_tokens:,} tokens at once, and no tier of the route "
-            f"({', '.join(self._route)}) takes more than {most:,}; shorten the prompt, lower max_tokens, or add a tier"
-        )
+        prompt = characters // _CHARACTERS_A_TOKEN
+        passed = [
+            next((bound for bound in bounds if bound.is_passed(prompt, max_tokens)), None) for bounds in self._bounds
+        ]
+        reasons = [bound.reason(prompt, max_tokens) for bound in passed if bound is not None]
+        if len(reasons) < len(self._bounds):
+            return None
+        more = f"; and {len(reasons) - _TIERS_SHOWN} more tiers" if len(reasons) > _TIERS_SHOWN else ""
+        shown = "; ".join(reasons[:_TIERS_SHOWN])
+        return f"fits no tier of its route: {shown}{more}. Shorten the prompt, lower max_tokens, or add a tier"
 
 
-_Bound = tuple[int | None, int | None, int | None]
-"""Most tokens of the prompt, of the answer, and of both; None is any number."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Bound:
+    """A number of tokens that no call of a tier may have more of."""
+
+    where: str
+    most: int
+    of_prompt: bool
+    of_answer: bool
+
+    def need(self, prompt: int, answer: int) -> int:
+        return prompt * self.of_prompt + answer * self.of_answer
+
+    def is_passed(self, prompt: int, answer: int) -> bool:
+        return self.need(prompt, answer) > self.most
+
+    def reason(self, prompt: int, answer: int) -> str:
+        need = f"{self.need(prompt, answer):,}"
+        if not self.of_answer:
+            return f"{self.where} is {self.most:,}, the prompt has at least {need} tokens"
+        if not self.of_prompt:
+            return f"{self.where} is {self.most:,}, max_tokens is {need}"
+        return f"{self.where} is {self.most:,}, prompt and max_tokens come to at least {need}"
 
 
-def _bound(table: RouteTable, tier_name: str) -> _Bound:
+def _bounds(table: RouteTable, tier_name: str) -> Iterator[_Bound]:
     tier, provider = table.tiers[tier_name], table.provider_of(tier_name)
-    limits = (tier.limits, provider.limits)
-    prompt = _least(*(limit.itpm for limit in limits), *(limit.tpm for limit in limits))
-    if provider.counts is not CountedTokens.MAX_TOKENS:
-        return prompt, None, tier.context_window
-    answer = _least(*(limit.otpm for limit in limits))
-    return prompt, answer, _least(*(limit.tpm for limit in limits), tier.context_window or 0)
-
-
-def _least(*limits: int) -> int | None:
-    """The lowest limit; 0 is none."""
-    return min((limit for limit in limits if limit > 0), default=None)
-
-
-def _passes(bound: _Bound, prompt: int, answer: int) -> bool:
-    needs = (prompt, answer, prompt + answer)
-    return all(limit is None or need <= limit for need, limit in zip(needs, bound, strict=True))
+    reserves = provider.counts is CountedTokens.MAX_TOKENS
+    for scope, limits in ((tier_name, tier.limits), (provider.name, provider.limits)):
+        where = f"limit a minute of {scope}"
+        if limits.itpm:
+            yield _Bound(where=f"the itpm {where}", most=limits.itpm, of_prompt=True, of_answer=False)
+        if limits.tpm:
+            yield _Bound(where=f"the tpm {where}", most=limits.tpm, of_prompt=True, of_answer=reserves)
+        if limits.otpm and reserves:
+            yield _Bound(where=f"the otpm {where}", most=limits.otpm, of_prompt=False, of_answer=True)
+    if tier.context_window:
+        where = f"the context window of {tier_name}"
+        yield _Bound(where=where, most=tier.context_window, of_prompt=True, of_answer=True)

@@ -48,5 +48,5 @@ def test_never_fits(line: Line, routes: dict[str, Route]) -> None:
     jobs[1]["body"]["messages"][0]["content"] = "x" * 8000
     done = line.run("submit", str(line.job_file(jobs)), "--batch", "narrow", expect=2)
     assert "line 2" in done.err
-    assert "needs at least 1,032 tokens at once" in done.err
+    assert "the prompt has at least 1,000 tokens" in done.err
     assert line.audit("--batch", "narrow", "--kind", "accepted") == []

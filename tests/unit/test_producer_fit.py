@@ -14,7 +14,7 @@ _TABLE = make_table(main={"tpm": 1000}, provider={"counted_tokens": "max_tokens"
 def test_refused_by_its_name() -> None:
     """The error names the job and says what it needs and what its route takes."""
     job = make_job("too-long", "x" * 8008, task_class="solo")
-    with pytest.raises(JobInvalid, match=f"job 'too-long' needs at least 2,025 tokens .*{MAIN}.* 1,000;"):
+    with pytest.raises(JobInvalid, match=f"job 'too-long' fits no tier .*{MAIN} is 1,000, .* 2,025"):
         JobEncoder(_TABLE).encode("b", job, 0)
 
 
@@ -24,6 +24,11 @@ def test_answer_limit_of_the_class_counts() -> None:
     job = make_job("a", task_class="solo")
     assert encoder.misfit(job) is not None
     assert encoder.misfit(job.model_copy(update={"max_tokens": 999})) is None
+
+
+def test_unknown_class() -> None:
+    """Of a class the configuration does not have nothing is known; that it is unknown is said when it is encoded."""
+    assert JobEncoder(_TABLE).misfit(make_job("a", task_class="gone")) is None
 
 
 def test_another_tier_takes_it() -> None:

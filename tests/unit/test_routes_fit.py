@@ -41,8 +41,22 @@ def test_one_tier_is_enough() -> None:
 
 
 def test_message() -> None:
-    """The message says how much is needed, what the route takes, and what to do."""
+    """For each tier the message names the limit that is passed, whose it is, what is needed, and what to do."""
     assert _problem(80_000, 50, provider=MAX, tpm=900) == (
-        "needs at least 10,050 tokens at once, and no tier of the route (alpha/main) takes more than 900; "
-        "shorten the prompt, lower max_tokens, or add a tier"
+        "fits no tier of its route: the tpm limit a minute of alpha/main is 900, prompt and max_tokens come to at "
+        "least 10,050. Shorten the prompt, lower max_tokens, or add a tier"
+    )
+    assert "the prompt has at least 10,000 tokens. " in str(_problem(80_000, 50, tpm=900))
+    assert "the otpm limit a minute of alpha/main is 40, max_tokens is 50. " in str(
+        _problem(8, 50, provider=MAX, otpm=40)
+    )
+
+
+def test_message_of_an_account_and_a_window() -> None:
+    """A limit of the account and a context window are named as such."""
+    table = make_table(account={"itpm": 5}, tier={"context_window": 100})
+    fit = Fit(table, table.classes["solo"])
+    assert "the itpm limit a minute of alpha is 5, the prompt has at least 6 tokens" in str(fit.problem(48, 1))
+    assert "the context window of alpha/main is 100, prompt and max_tokens come to at least 101" in str(
+        fit.problem(8, 100)
     )
