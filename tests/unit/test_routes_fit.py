@@ -54,9 +54,8 @@ def test_message() -> None:
 
 def test_message_of_an_account_and_a_window() -> None:
     """A limit of the account and a context window are named as such."""
-    table = make_table(account={"itpm": 5}, tier={"context_window": 100})
+    table = make_table(account={"itpm": 5}, tier={"context_window": 2000})
     fit = Fit(table, table.classes["solo"])
     assert "the itpm limit a minute of alpha is 5, the prompt has at least 6 tokens" in str(fit.problem(48, 1))
-    assert "the context window of alpha/main is 100, prompt and max_tokens come to at least 101" in str(
-        fit.problem(8, 100)
-    )
+    told = "the context window of alpha/main is 2,000, prompt and max_tokens come to at least 2,001"
+    assert told in str(fit.problem(8, 2000))
