@@ -37,6 +37,8 @@ class Reason(StrEnum):
 
     RATE_LIMITED = "rate_limited"
     """Waited, or would wait, longer than `spill_after`."""
+    UNSERVED = "unserved"
+    """Waited longer than `spill_after` for a tier without a living worker."""
     OVERLOADED = "overloaded"
     TRANSIENT = "transient"
     EXHAUSTED = "exhausted"

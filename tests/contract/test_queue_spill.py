@@ -114,7 +114,7 @@ async def test_without_a_living_worker(redis: ArqRedis) -> None:
     assert (await line.claim(0, profile=LIMITED, worker="w-2")).handed == ()
     await line.clock.advance(2_000)
     handed = (await line.claim(0, profile=LIMITED, worker="w-2")).handed
-    assert [(lease.reason, lease.better) for lease in handed] == [("rate_limited", BACKUP)] * 20
+    assert [(lease.reason, lease.better) for lease in handed] == [("unserved", BACKUP)] * 20
 
 
 async def test_nobody_goes_where_no_worker_lives(redis: ArqRedis) -> None:

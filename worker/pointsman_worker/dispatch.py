@@ -167,8 +167,9 @@ class Dispatcher:
         if lease.better in open_tiers & frozenset(task_class.route) - standing.barred:
             return Move(tier=lease.better, reason=reason)
         step = relocate(standing, reason)
-        stays = reason is Reason.RATE_LIMITED and lease.tier in frozenset(task_class.route) - standing.barred
-        if stays and isinstance(step, Hold | Fail):
+        waited = reason in (Reason.RATE_LIMITED, Reason.UNSERVED)
+        stays = lease.tier in frozenset(task_class.route) - standing.barred
+        if waited and stays and isinstance(step, Hold | Fail):
             # Slow is better than not at all: the tier itself is open.
             return Wait(seconds=0, reason=reason)
         return step

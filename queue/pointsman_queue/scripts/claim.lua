@@ -20,9 +20,9 @@
 --          wait ms  until it is worth asking again; -1 until woken
 --          jobs     {id, envelope, fence, calls, failures, tries, recoveries, path, barred, accepted us,
 --                    deadline ms, cost, tokens in, tokens out, class, batch, skipped, refusals in a row}
---          handed   the same, then the reason: expired, poison, cancelled, rate_limited, or why the tier is shut; then
---                   `held` if it was held, so at no tier, or for rate_limited the tier where it waits less. Leased
---                   without a call, to be settled at once
+--          handed   the same, then the reason: expired, poison, cancelled, off_route, rate_limited, unserved, or why the
+--                   tier is shut; then `held` if it was held, so at no tier, or for rate_limited and unserved the tier
+--                   where it waits less. Leased without a call, to be settled at once
 local ask = cjson.decode(ARGV[1])
 local tier = ask.tier
 local here = place_of(tier, ask.conf, ask.provider, ask.account_conf, ask.account_tiers)
@@ -210,6 +210,7 @@ local function leaves_for(job, here_ms) return better(ask.others[job[12]] or {},
 
 -- Those that have waited as long as their class lets them wait for one tier.
 local function spill_late(first_ms)
+  local late = is_served(tier_gate) and 'rate_limited' or 'unserved'
   for _, id in ipairs(redis.call('ZRANGEBYSCORE', spill, '-inf', ms_text(now_ms), 'LIMIT', 0, room())) do
     local job, rank = fields_of(id), redis.call('ZRANK', ready, id)
     if not rank then
@@ -218,7 +219,7 @@ local function spill_late(first_ms)
       local done = done_for(job)
       local there = not done and leaves_for(job, first_ms + rank * (number_in(tier_gate, 'pace') or 0))
       if done or there then
-        hand(id, job, done or 'rate_limited', there or nil)
+        hand(id, job, done or late, there or nil)
       else
         local spill_at = ms_text(now_ms + (tonumber(redis.call('HGET', K.job .. id, 'spill')) or 0))
         redis.call('HSET', K.job .. id, 'spill_at', spill_at)
