@@ -60,8 +60,10 @@ class ModelGate:
     """By slots of ten seconds: calls that went well, and that failed."""
     open_until: float | None = None
     opens: int = 0
-    probe: tuple[str, int] | None = None
-    """Job and attempt."""
+    probe: tuple[str, str] | None = None
+    """Job and fence."""
+    since: int = 0
+    """Fence of the probe that closed the breaker: calls from before it say nothing."""
 
     def shut(self, now: float) -> str | None:
         """Why no call passes."""
@@ -71,11 +73,13 @@ class ModelGate:
             return self.closed_reason
         return "breaker_open" if self.open_until is not None and self.open_until > now else None
 
-    def judge(self, says: str, attempt: tuple[str, int], now: int) -> None:
+    def judge(self, says: str, attempt: tuple[str, str], now: int) -> None:
         """Hear what an attempt says of the tier's health."""
         if self.open_until is not None:
             if attempt == self.probe:
-                self._judge_probe(says, now)
+                self._judge_probe(says, int(attempt[1]), now)
+            return
+        if int(attempt[1]) <= self.since:
             return
         slot = now // _SLOT_MS
         self.calls = {at: counts for at, counts in self.calls.items() if at > slot - _SLOTS}
@@ -87,16 +91,16 @@ class ModelGate:
         if says == "good":
             self.streak = 0
 
-    def _judge_probe(self, says: str, now: int) -> None:
+    def _judge_probe(self, says: str, fence: int, now: int) -> None:
         self.probe = None
         if says == "good":
-            self.open_until, self.opens, self.calls = None, 0, {}
+            self.open_until, self.opens, self.calls, self.since = None, 0, {}, fence
         elif says == "bad":
             self._open(self.opens + 1, now)
 
     def _open(self, opens: int, now: int) -> None:
         self.open_until, self.opens, self.calls = now + min(300_000, 10_000 * 2 ** (opens - 1)), opens, {}
-        self.probe = None
+        self.probe, self.since = None, 0
 
 
 class QueueModel:
@@ -147,7 +151,7 @@ class QueueModel:
         assert not waits or len(claim.leases) == limit or claim.wait_ms is not None
         if claim.leases and gate.open_until is not None:
             first = claim.leases[0]
-            gate.probe = (first.job_id, first.attempt)
+            gate.probe = (first.job_id, first.fence)
         for lease in claim.leases:
             job = self.jobs[lease.job_id]
             job.state, job.called, job.calls = "leased", True, job.calls + 1
@@ -155,12 +159,12 @@ class QueueModel:
             job.lease_ends, job.spills = self.now + LEASE_MS, False
         self._hand([self.jobs[job_id] for job_id in handed], handed)
 
-    def _is_out(self, probe: tuple[str, int] | None) -> bool:
+    def _is_out(self, probe: tuple[str, str] | None) -> bool:
         """Whether the call that probes still holds its lease."""
         if probe is None:
             return False
         job = self.jobs[probe[0]]
-        return job.state == "leased" and job.called and job.calls == probe[1]
+        return job.state == "leased" and job.called and job.fence == probe[1]
 
     def reserved(self, tiers: Iterable[str]) -> tuple[int, int, int]:
         """Calls in flight at some tiers, and the tokens reserved by them: of ended attempts nothing."""
@@ -220,7 +224,7 @@ class QueueModel:
             if gate.closed_until >= 0 and (till < 0 or till >= gate.closed_until):
                 gate.closed_until, gate.closed_reason = till, ending.close_reason
         says = "none" if not ending.called or ending.healthy is None else "good" if ending.healthy else "bad"
-        gate.judge(says, (lease.job_id, lease.attempt) if lease.reason is None else ("", 0), self.now)
+        gate.judge(says, (lease.job_id, lease.fence), self.now)
         self._step(ending, job, since=job.spill_at if job.called else self.now + job.spill_ms)
         job.called = False
         return True

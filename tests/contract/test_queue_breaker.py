@@ -196,3 +196,64 @@ async def test_enabling_closes_the_breaker(redis: ArqRedis) -> None:
     await _open(line)
     await line.switchboard.enable(make_table(), MAIN, reason="fixed", by="me")
     assert len((await line.claim()).leases) == 8
+
+
+async def test_another_window(redis: ArqRedis) -> None:
+    """A window that was made longer forgets what the shorter one had counted, as it forgets its own."""
+    line = await _line(redis, 40)
+    await _fail(line, 9)
+    longer = make_profile(MAIN, make_table(tier={"breaker": {"window": "10m"}}))
+    await line.clock.advance(600_000)
+    (lease,) = (await line.claim(1, profile=longer, worker="w-2")).leases
+    await line.settle(settlement(lease, "release", healthy=False))
+    assert "open_until" not in await line.gate()
+
+
+async def test_another_window_keeps_what_it_may(redis: ArqRedis) -> None:
+    """Workers of an old and a new configuration side by side, with windows of their own, count the same failures."""
+    line = await _line(redis, 40)
+    profiles = [make_profile(MAIN, make_table(tier={"breaker": {"window": window}})) for window in ("60s", "10m")]
+    for number in range(10):
+        (lease,) = (await line.claim(1, profile=profiles[number % 2], worker=f"w-{number % 2}")).leases
+        await line.settle(settlement(lease, "release", healthy=False))
+        await line.clock.advance(1000)
+    assert "open_until" in await line.gate()
+
+
+async def test_a_clock_set_back(redis: ArqRedis) -> None:
+    """Failures from a time that the clock has not reached yet, since it was set back, say nothing."""
+    line = await _line(redis, 20)
+    await _fail(line, 9)
+    await line.clock.advance(-1_800_000)
+    await _fail(line, 1)
+    assert "open_until" not in await line.gate()
+
+
+async def test_open_for_longer_than_doubling_goes(redis: ArqRedis) -> None:
+    """A tier that is to be left alone for ten minutes is left alone for ten, though doubling ends at five."""
+    profile = make_profile(MAIN, make_table(tier={"breaker": {"least_calls": 1, "open_for": "10m"}}))
+    line = await _line(redis, 9)
+    for _ in range(2):
+        (lease,) = (await line.claim(1, profile=profile)).leases
+        await line.settle(settlement(lease, "release", healthy=False))
+        assert int((await line.gate())["open_until"]) == line.clock.now_ms + 600_000
+        await line.clock.advance(600_000)
+
+
+async def test_calls_from_before_say_nothing_later(redis: ArqRedis) -> None:
+    """Calls that were under way when the breaker opened do not open it again after a good probe has closed it."""
+    line = await _line(redis, 40)
+    wide = make_profile(MAIN, make_table(main={"concurrency": 99}))
+    slow = (await line.claim(12, profile=wide)).leases
+    failing = (await line.claim(10, profile=wide)).leases
+    await line.settle(*(settlement(lease, "release", healthy=False) for lease in failing))
+    assert "open_until" in await line.gate()
+    await line.clock.advance(OPEN_MS)
+    (probe,) = (await line.claim(10, profile=wide)).leases
+    await line.settle(settlement(probe, "finish", healthy=True))
+    await line.settle(*(settlement(lease, "release", healthy=False) for lease in slow))
+    assert "open_until" not in await line.gate()
+    await line.settle(
+        *(settlement(lease, "release", healthy=False) for lease in (await line.claim(10, profile=wide)).leases)
+    )
+    assert "open_until" in await line.gate()

@@ -1,20 +1,23 @@
 -- Chapter of settle: the breaker of a tier, for all workers. It opens when too many of the calls of late have failed.
 --
---   health      calls of the last while, by slots: "slot:good:bad,slot:good:bad"; a sixth of the window is a slot
+--   health      calls of the last while, by slots: "slot:good:bad,slot:good:bad"; a sixth of the window is a slot, and
+--               named by the moment it begins, ms, which means the same to workers with another window
 --   open_until  until when no call passes, ms; after that one call probes
 --   opens       times it has opened in a row
---   probe probe_job   fence and job of the call that probes
+--   probe       fence of the call that probes, or of the one that closed it: calls from before it say nothing
+--   probe_job   its job, while it probes
 local BREAKER = {window_ms = 60000, least = 10, rate = 0.5, open_ms = 10000}
 local OPEN_MOST_MS, SLOTS = 300000, 6
 
 local function open_breaker(gate, conf, opens)
-  put(gate, 'open_until', ms_text(now_ms + math.min(OPEN_MOST_MS, conf.open_ms * 2 ^ (opens - 1))))
+  local most = math.max(OPEN_MOST_MS, conf.open_ms)
+  put(gate, 'open_until', ms_text(now_ms + math.min(most, conf.open_ms * 2 ^ (opens - 1))))
   put(gate, 'opens', opens)
   for _, name in ipairs({'health', 'probe', 'probe_job'}) do put(gate, name, nil) end
 end
 
 local function close_breaker(gate)
-  for _, name in ipairs({'open_until', 'opens', 'probe', 'probe_job', 'health'}) do put(gate, name, nil) end
+  for _, name in ipairs({'open_until', 'opens', 'probe_job', 'health'}) do put(gate, name, nil) end
 end
 
 -- A probe has come back: a good one closes the breaker, a failed one doubles the time, another says nothing.
@@ -31,14 +34,15 @@ end
 
 -- Count calls into the slots of the window; returns how many are in it, and how many of these failed.
 local function count_health(gate, conf, good, bad)
-  local now_slot = math.floor(now_ms * SLOTS / conf.window_ms)
+  local width = math.max(1, conf.window_ms / SLOTS)
+  local now_slot = math.floor(math.floor(now_ms / width) * width)
   local kept, calls, failed, found = {}, good + bad, bad, false
   for slot, was_good, was_bad in (gate.has.health or ''):gmatch('(%d+):(%d+):(%d+)') do
-    if tonumber(slot) > now_slot - SLOTS then
+    local began = tonumber(slot)
+    -- What lies ahead is from before the clock was set back.
+    if began > now_slot - conf.window_ms and began <= now_ms then
       calls, failed = calls + was_good + was_bad, failed + was_bad
-      if tonumber(slot) == now_slot then
-        was_good, was_bad, found = was_good + good, was_bad + bad, true
-      end
+      if began == now_slot then was_good, was_bad, found = was_good + good, was_bad + bad, true end
       kept[#kept + 1] = string.format('%s:%.0f:%.0f', slot, was_good, was_bad)
     end
   end
@@ -60,9 +64,11 @@ local function tell_breaker(gate, verdicts)
     end
     return false
   end
-  local good, bad = 0, 0
+  local good, bad, since = 0, 0, number_in(gate, 'probe') or 0
   for _, verdict in ipairs(verdicts) do
-    if verdict.says == 'good' then good = good + 1 elseif verdict.says == 'bad' then bad = bad + 1 end
+    if tonumber(verdict.fence) > since then
+      if verdict.says == 'good' then good = good + 1 elseif verdict.says == 'bad' then bad = bad + 1 end
+    end
   end
   if good + bad == 0 then return false end
   if good > 0 then put(gate, 'streak', nil) end
