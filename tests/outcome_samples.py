@@ -127,6 +127,10 @@ ANSWERS_OF: Final[Mapping[str, tuple[Sample, ...]]] = {
     ),
     "Messages": (
         Sample(says="no `stop_reason`", outcome=_read(ProviderKind.ANTHROPIC_COMPATIBLE, message(stop=None))),
+        Sample(
+            says="a call of a tool that cannot be read, and no text",
+            outcome=_read(ProviderKind.ANTHROPIC, message(content=[{"type": "tool_use"}], stop="tool_use")),
+        ),
     ),
     ProviderKind.ANTHROPIC: (
         Sample(
