@@ -1,6 +1,7 @@
 """Wake-ups: a worker sleeps until a tier has work, and hears at once when one is switched off."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Sequence
 
 from arq import ArqRedis
@@ -22,19 +23,20 @@ class WakeUps:
     def __init__(self, redis: ArqRedis, tiers: Sequence[str]) -> None:
         self._redis = redis
         self._channels = [keys.WAKE + name for name in {*tiers, *(tier.partition("/")[0] for tier in tiers)}]
-        self._off: set[str] = set()
+        self._off: Counter[str] = Counter()
         self.event = asyncio.Event()
         self.aborted = asyncio.Event()
         """Set when calls in flight are to be cut; whoever listens clears it."""
         self.subscribed = asyncio.Event()
         """Set from the first time on that wake-ups can arrive."""
 
-    def heard_off(self, tier: str) -> bool:
-        """Whether the tier or its provider was switched off, as far as was heard.
+    def times_off(self, tier: str) -> int:
+        """How often the tier or its provider was switched off, as far as was heard.
 
-        It comes in time to stop a call that was claimed a moment before. The switch itself is in the claim.
+        It grows in time to stop a call that was claimed a moment before. The switch itself is in the claim: what was
+        heard before a claim says nothing of the jobs it gave, since they were given while the tier was open.
         """
-        return bool(self._off) and (tier in self._off or tier.partition("/")[0] in self._off)
+        return self._off[tier] + self._off[tier.partition("/")[0]]
 
     async def listen(self) -> None:
         """Listen until cancelled, through any number of lost connections."""
@@ -42,7 +44,6 @@ class WakeUps:
             pubsub = self._redis.pubsub(ignore_subscribe_messages=True)
             try:
                 await pubsub.subscribe(*self._channels)
-                self._off.clear()  # an `on` may have been missed
                 self.subscribed.set()
                 self.event.set()
                 await self._follow(pubsub)
@@ -60,8 +61,6 @@ class WakeUps:
 
     def _hear(self, scope: str, word: bytes) -> None:
         if word in _OFF:
-            self._off.add(scope)
-        elif word == b"on":
-            self._off.discard(scope)
+            self._off[scope] += 1
         if word == b"abort":
             self.aborted.set()

@@ -33,6 +33,7 @@ from .office import Office
 from .report import Report
 from .settler import Settler
 from .settling import settle_call, settle_handed
+from .unbroken import unbroken
 
 _ENDINGS = {
     "expired": "the deadline passed before a tier could answer",
@@ -79,12 +80,13 @@ class Dispatcher:
     async def run(self, lease: Lease) -> bool:
         """Make the call a job was leased for, and settle it.
 
+        Cancelling cuts the call; once it has ended, what came of it is settled whatever happens.
+
         Returns:
             Whether it was written; False when the lease was lost and the answer discarded.
         """
         report = await self._ask(lease)
-        decision = await self._judge(lease, report)
-        return await self._settle(settle_call(self._office, lease, report, decision))
+        return await unbroken(self._end(lease, report))
 
     async def relocate(self, handed: Sequence[Lease]) -> None:
         """Settle jobs that were handed over without a call: they go elsewhere, wait, or end."""
@@ -97,13 +99,20 @@ class Dispatcher:
     async def give_back(self, lease: Lease, report: Report) -> bool:
         """Return a job whose call was cut by the end of this worker; it costs the job nothing."""
         decision = Decision(step=Wait(seconds=0, reason=Reason.LEASE_LOST))
-        return await self._settle(settle_call(self._office, lease, report, decision))
+        return await unbroken(self._settle(settle_call(self._office, lease, report, decision)))
 
     async def withdraw(self, lease: Lease, report: Report) -> bool:
         """Take a job away from a tier that was switched off, its call not begun or cut; it costs the job nothing.
 
         The tier may have been switched on again meanwhile; then the job goes back into its queue.
         """
+        return await unbroken(self._withdraw(lease, report))
+
+    async def _end(self, lease: Lease, report: Report) -> bool:
+        decision = await self._judge(lease, report)
+        return await self._settle(settle_call(self._office, lease, report, decision))
+
+    async def _withdraw(self, lease: Lease, report: Report) -> bool:
         task_class = self._office.table.classes.get(lease.task_class)
         if lease.job is None or task_class is None:
             step: Step = _unusable(lease, task_class)

@@ -112,7 +112,7 @@ class TierWorker(Worker):
         self._cut: set[str] = set()
         self._busy: Counter[str] = Counter()
         self._services: list[asyncio.Task[None]] = []
-        self._swept = 0.0
+        self._swept = 0.0 if plan.burst else time.monotonic()
         self._outages = 0
 
     async def main(self) -> None:
@@ -153,6 +153,7 @@ class TierWorker(Worker):
                 log.warning("worker.redis_down", error=str(error))
             self._sleep_s = _OUTAGE_S[min(self._outages, len(_OUTAGE_S) - 1)]
             self._outages += 1
+            self._swept = time.monotonic()  # the workers of the others come back too
         else:
             if self._outages:
                 log.info("worker.redis_back")
@@ -172,9 +173,10 @@ class TierWorker(Worker):
         if own and limit <= 0:
             return  # a slot that frees itself wakes the loop
         limit = min(limit, _CLAIM_MOST)
+        times_off = self.times_off(profile.tier)
         claim = await self._queue.claim(profile, limit, poison=MAX_RECOVERIES)
         for lease in claim.leases:
-            self._start(lease, profile.tier)
+            self._start(lease, profile.tier, times_off)
         if claim.handed:
             await self._relocate(claim)
         if own:
@@ -191,10 +193,10 @@ class TierWorker(Worker):
             for lease in claim.handed:
                 self._leases.pop(lease.fence, None)
 
-    def _start(self, lease: Lease, tier: str) -> None:
+    def _start(self, lease: Lease, tier: str, times_off: int) -> None:
         self._leases[lease.fence] = lease
         self._busy[tier] += 1
-        task = self.loop.create_task(self.run_job(lease.fence, 0))
+        task = self.loop.create_task(self.run_job(lease.fence, times_off))
         self.tasks[lease.fence] = task
 
     async def run_job(self, job_id: str, score: int) -> None:
@@ -202,21 +204,21 @@ class TierWorker(Worker):
 
         Args:
             job_id: the lease's fence; a job can be here twice when its first lease was lost.
-            score: not used; arq's signature.
+            score: how often its tier was known to have been switched off when it was claimed; arq's signature.
         """
         lease = self._leases[job_id]
         try:
-            if self.heard_off(lease.tier):
+            if self.times_off(lease.tier) != score:
                 await self._dispatcher.withdraw(lease, _never_called())
                 self.jobs_withdrawn += 1
             elif await self._dispatcher.run(lease):
                 self.jobs_complete += 1
         except asyncio.CancelledError:
             if job_id in self._cut:
-                await asyncio.shield(self._dispatcher.withdraw(lease, _cut_off("an operator cut the call off")))
+                await self._dispatcher.withdraw(lease, _cut_off("an operator cut the call off"))
                 self.jobs_withdrawn += 1
             elif job_id not in self._lost:
-                await asyncio.shield(self._give_back(lease))
+                await self._give_back(lease)
         except Exception:  # one job's error must not end the worker; its lease runs out and the job is recovered
             self.jobs_failed += 1
             log.exception("worker.job_crashed", job_id=lease.job_id, tier=lease.tier)
@@ -254,9 +256,9 @@ class TierWorker(Worker):
 
         A lost lease ends its call, whose answer could not be delivered any more.
         """
-        tiers = tuple(self.plan.profiles)
         while True:
             pause = HEARTBEAT_S
+            tiers = () if self.stopping.is_set() else tuple(self.plan.profiles)
             self._wakeups.aborted.clear()
             try:
                 found = await self._queue.renew(
@@ -300,9 +302,9 @@ class TierWorker(Worker):
         super().handle_sig_wait_for_completion(signum)
         self._wakeups.event.set()
 
-    def heard_off(self, tier: str) -> bool:
-        """Whether the tier was switched off, as far as this worker has heard."""
-        return self._wakeups.heard_off(tier)
+    def times_off(self, tier: str) -> int:
+        """How often the tier was switched off, as far as this worker has heard."""
+        return self._wakeups.times_off(tier)
 
     async def listening(self) -> None:
         """Wait until wake-ups can arrive."""
@@ -317,8 +319,7 @@ class TierWorker(Worker):
     async def close(self) -> None:
         """Give back what is still running, write what is still to be settled, and leave the list of the living."""
         for task in tuple(self.tasks.values()):
-            if not task.cancelling():  # a second cancel would cut the giving back that the first began
-                task.cancel()
+            task.cancel()
         if self.tasks:
             # Without Redis nothing can be given back; the leases run out and the jobs come back by themselves.
             await asyncio.wait(self.tasks.values(), timeout=_GIVE_BACK_S)
