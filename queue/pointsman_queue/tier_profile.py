@@ -34,7 +34,7 @@ class TierProfile:
     timezone: str = "UTC"
     """Its midnight begins the vendor's day."""
     removed: bool = False
-    """The configuration no longer has it; jobs that were queued for it are handed over."""
+    """The configuration does not have it; jobs that were queued for it are handed over, if no worker serves it."""
 
     @classmethod
     def of(cls, table: RouteTable, tier_name: str, rate: Rate) -> "TierProfile":

@@ -61,8 +61,8 @@ class TierQueue:
             "hand_limit": HAND_LIMIT,
             "lease_ms": self._lease_ms,
             "poison": poison,
-            "conf": conf,
-            "account_conf": account_conf,
+            # Whoever does not know a tier says nothing of its limits, nor of its account's.
+            **({} if profile.removed else {"conf": conf, "account_conf": account_conf}),
             "account_tiers": profile.account_tiers,
             "others": profile.others,
             # cjson has a value of its own for null, so what is not known is left out.

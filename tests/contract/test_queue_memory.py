@@ -57,11 +57,14 @@ async def test_many_settle_together(redis: ArqRedis) -> None:
 
 
 async def test_leases_are_kept(redis: ArqRedis) -> None:
-    """The heartbeat passes, so that running calls keep their leases."""
-    line = await Line.of(redis)
+    """The first heartbeat of all passes, so that running calls keep their leases, and says what is served."""
+    line = await Line.of(redis, served=())
     lease = await line.lease("a")
+    await redis.hdel(f"pointsman:gate:{MAIN}", "served_until")  # type: ignore[misc]  # typed for both clients
     await _fill(redis)
-    await line.worker().renew([lease], "{}", believed_s=60)
+    await line.worker().renew([lease], "{}", believed_s=60, tiers=(MAIN, BACKUP))
+    gates = await line.switchboard.gates([MAIN, BACKUP], now_ms=line.clock.now_ms)
+    assert {scope: gate.served for scope, gate in gates.items()} == {MAIN: True, BACKUP: True}
     ends = line.clock.now_ms + int(LEASE_S * 1000)
     assert await redis.zscore(f"pointsman:leases:{MAIN}", "a") == ends
 
@@ -104,3 +107,13 @@ async def test_switches_work(redis: ArqRedis) -> None:
     assert await line.switchboard.cancel("a", by="ann") is JobState.LEASED
     assert await line.settle(settlement(lease, "finish")) == [False]
     assert len(await line.records("switch")) == 2
+
+
+async def test_calls_are_aborted(redis: ArqRedis) -> None:
+    """Calls in flight can be cut, and their worker settles them."""
+    line, table = await Line.of(redis), make_table()
+    lease = await line.lease("a")
+    await _fill(redis)
+    await line.switchboard.disable(table, "alpha", reason="r", by="ann", abort=True)
+    assert (await line.worker().renew([lease], "{}", believed_s=60, tiers=(MAIN,))).cut == {lease.fence}
+    assert await line.settle(settlement(lease, "move", to=BACKUP, outcome="unknown")) == [True]

@@ -1,9 +1,9 @@
 """A tier that is no longer configured: nothing queued for it is forgotten."""
 
 from arq import ArqRedis
-from queue_cases import RATE, SIDE, Line, make_profile, make_table, new_job
+from queue_cases import MAIN, RATE, SIDE, Line, make_profile, make_table, new_job, settlement
 
-from pointsman_queue import TierProfile
+from pointsman_queue import LEASE_S, TierProfile
 
 GONE = "alpha/gone"
 
@@ -33,3 +33,38 @@ async def test_a_class_the_tier_may_not_serve(redis: ArqRedis) -> None:
     assert [lease.job_id for lease in claim.leases] == ["triage-2"]
     assert {lease.job_id: lease.reason for lease in claim.handed} == {"solo-2": "off_route", "gone-2": "off_route"}
     assert [record["job_id"] for record in await line.records("attempt_started")] == ["triage-2"]
+
+
+async def test_a_tier_that_others_serve(redis: ArqRedis) -> None:
+    """A tier that a living worker serves is not removed: a newer configuration has it. Its jobs are left to that worker.
+
+    Else the workers of the old configuration would take them away, or fail them for a class they do not know. Once no
+    worker serves it any more they are handed over.
+    """
+    line = await Line.of(redis, served=())
+    newer = TierProfile.of(make_table(), SIDE, RATE)
+    await line.claim(1, profile=newer, worker="new")
+    await line.enqueue(*(new_job(f"job-{number}", tier=SIDE) for number in range(3)))
+    (lease,) = (await line.claim(1, profile=newer, worker="new")).leases
+    older = TierProfile.of_removed(make_table(), SIDE, RATE)
+    before = await line.everything()
+    claim = await line.claim(0, profile=older, worker="old")
+    assert (claim.leases, claim.handed) == ((), ())
+    assert await line.everything() == before
+    await line.clock.advance(int(LEASE_S * 1000))
+    claim = await line.claim(0, profile=older, worker="old")
+    assert sorted(entry.job_id for entry in claim.handed) == ["job-0", "job-1", "job-2"]
+    assert lease.job_id == "job-0"
+
+
+async def test_a_removed_tier_says_nothing_of_limits(redis: ArqRedis) -> None:
+    """Looking after a removed tier leaves the limits of its provider as they are: what was used too much is a debt."""
+    line = await Line.of(redis)
+    profile = make_profile(MAIN, make_table(account={"tpm": 6000}))
+    await line.enqueue(new_job("a"))
+    (lease,) = (await line.claim(1, profile=profile)).leases
+    conf = (await line.gate("alpha"))["conf"]
+    await line.claim(0, profile=TierProfile.of_removed(make_table(), GONE, RATE), worker="w-2")
+    assert (await line.gate("alpha"))["conf"] == conf
+    await line.settle(settlement(lease, "finish", used_in=1000, used_out=2000))
+    assert float((await line.gate("alpha"))["tpm"]) == 100 - 3000

@@ -7,14 +7,14 @@
 --            hand_limit   jobs handed over without a call, at most
 --            lease_ms, poison (lost leases that end a job)
 --            conf, account_conf  JSON texts: {rpm, tpm, itpm, otpm, rpd, concurrency, burst_s, learn, counts, zone_s};
---                         0 is not limited
+--                         0 is not limited; absent if `removed`
 --            account_tiers  tiers that share the account's limits
 --            others       class -> tiers its jobs may go to from here, the best first; absent if there are none
 --            least_spill_ms  the shortest time a class lets its jobs wait here
 --            price_in, price_out  micro-USD a token
 --            hops         class -> position of the tier on its route, for every class that it may serve; a job of another
 --                         class is handed over
---            removed      the tier is no longer configured: its jobs are only handed over
+--            removed      the tier is not configured here: its jobs are only handed over, if no worker serves it
 --            fragment     JSON members every record of this tier carries
 -- Returns  {now us, wait ms, jobs, handed}
 --          wait ms  until it is worth asking again; -1 until woken
@@ -198,6 +198,9 @@ local function done_for(job)
   if (tonumber(job[4]) or 0) >= ask.poison then return 'poison' end
   if not ask.removed and not ask.hops[job[12]] then return 'off_route' end
 end
+
+-- A newer configuration has it, or an older one still: then all of it is left to the worker that knows it.
+if ask.removed and is_served(tier_gate) then return {now_text, -1, {}, {}} end
 
 reap()
 promote()
