@@ -79,7 +79,7 @@ def _of_host(provider: Provider, declared: str) -> Iterator[tuple[str, str]]:
     elif host == _CLAUDE and declared != "us":
         yield (
             f'{host} can be asked to stay in "us" and nowhere else, and {declared!r} is declared',
-            'use Claude through kind "bedrock" or "google", which have regions, or remove region',
+            'use Claude through kind "bedrock", which has regions, or remove region',
         )
     elif host in _REGIONAL:
         fit = [known for known, there in _REGIONAL[host].items() if may_be_processed_in(declared, there)]
