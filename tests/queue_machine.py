@@ -18,7 +18,8 @@ from pointsman_routes import JobState
 
 TIERS = (MAIN, SIDE, BACKUP)
 _FINALS = frozenset(state.value for state in JobState if state.final)
-_MOST_JOBS = 40
+_MOST_JOBS = 80
+_SIZES = ((40, 10), (4, 1), (399, 700))
 _LIMITS: tuple[dict[str, int], ...] = ({}, {"rpm": 120}, {"tpm": 3000, "concurrency": 3}, {"rpm": 6, "otpm": 1200})
 _ACCOUNTS: tuple[dict[str, int], ...] = ({}, {"rpm": 180}, {"concurrency": 4, "itpm": 6000})
 _ENDINGS: dict[str | None, JobState] = {"expired": JobState.EXPIRED, "cancelled": JobState.CANCELLED}
@@ -56,7 +57,7 @@ class QueueMachine(RuleBasedStateMachine):
         self._runner = runner
         self._redis = redis
         self._run(cast("Any", redis.flushall()))
-        self.line = self._run(Line.of(redis))
+        self.line = self._run(Line.of(redis, served=()))
         self.model = QueueModel(self.line.clock.now_ms)
         self.profiles: dict[str, TierProfile] = {}
         self.leases: list[Lease] = []
@@ -69,22 +70,27 @@ class QueueMachine(RuleBasedStateMachine):
     def _run(self, work: Coroutine[Any, Any, _T]) -> _T:
         return self._runner.run(work)
 
-    @initialize(main=st.sampled_from(_LIMITS), account=st.sampled_from(_ACCOUNTS))
-    def limit(self, main: dict[str, int], account: dict[str, int]) -> None:
-        """Choose what `alpha` allows."""
-        self.table = make_table(main=main, account=account)
+    @initialize(main=st.sampled_from(_LIMITS), account=st.sampled_from(_ACCOUNTS), jobs=st.integers(0, 20))
+    def limit(self, main: dict[str, int], account: dict[str, int], jobs: int) -> None:
+        """Choose what `alpha` allows, and what waits already; the breaker of `alpha/main` opens sooner than others."""
+        self.table = make_table(main=main, account=account, tier={"breaker": {"least_calls": 3}})
+        self.model.least_calls[MAIN] = 3
         self.profiles = {tier: make_profile(tier, self.table) for tier in TIERS}
+        self._enqueue(MAIN, jobs, 3_600_000, 300_000, _SIZES[0])
 
     @precondition(lambda self: len(self.model.jobs) < _MOST_JOBS)
     @rule(
         tier=st.sampled_from([MAIN, MAIN, SIDE, BACKUP]),
-        count=st.integers(1, 9),
+        count=st.integers(1, 12),
         deadline_ms=st.sampled_from([4000, 60_000, 3_600_000, 36_000_000]),
         spill_ms=st.sampled_from([0, 2000, 300_000]),
-        size=st.sampled_from([(40, 10), (4, 1), (399, 700)]),
+        size=st.sampled_from(_SIZES),
     )
     def enqueue(self, tier: str, count: int, deadline_ms: int, spill_ms: int, size: tuple[int, int]) -> None:
         """A producer hands in jobs."""
+        self._enqueue(tier, count, deadline_ms, spill_ms, size)
+
+    def _enqueue(self, tier: str, count: int, deadline_ms: int, spill_ms: int, size: tuple[int, int]) -> None:
         first, now = len(self.model.jobs), self.model.now
         jobs = [
             new_job(
@@ -109,7 +115,7 @@ class QueueMachine(RuleBasedStateMachine):
                 spill_at=now + spill_ms,
             )
 
-    @rule(tier=_tiers, limit=st.integers(0, 9), worker=_workers)
+    @rule(tier=_tiers, limit=st.sampled_from([0, 0, 1, 3, 12]), worker=_workers)
     def claim(self, tier: str, limit: int, worker: str) -> None:
         """A worker claims; it is given exactly what the model says."""
         self._claim(tier, limit, worker)
@@ -140,13 +146,36 @@ class QueueMachine(RuleBasedStateMachine):
         lease = data.draw(st.sampled_from(self.leases[-12:]), label="lease")
         self._settle(data.draw(_settlements(lease), label="settlement"))
 
-    @precondition(lambda self: self.leases)
-    @rule(healthy=st.sampled_from([False, True, False]), step=st.sampled_from(["release", "delay"]))
-    def settle_all(self, healthy: bool, step: str) -> None:
-        """All calls in flight end in the same way: the breaker learns."""
+    @rule(tier=_tiers, healthy=st.sampled_from([False, False, True]), step=st.sampled_from(["release", "delay"]))
+    def settle_all(self, tier: str, step: str, *, healthy: bool) -> None:
+        """A worker claims some more, and all calls in flight end in the same way: the breaker learns."""
+        self._claim(tier, 6, "w-1")
         for lease in self._current():
             if lease.reason is None:
                 self._settle(settlement(lease, step, wait_ms=500, healthy=healthy))
+
+    @rule(tier=st.sampled_from([MAIN, MAIN, BACKUP]), says=st.sampled_from([True, False, None]), late=st.booleans())
+    def fail(self, tier: str, says: bool | None, *, late: bool) -> None:
+        """A vendor is down; a while later one call probes, and perhaps calls from before end after it."""
+        self._claim(tier, 12, "w-1")
+        calls = [lease for lease in self._current() if lease.reason is None and lease.tier == tier]
+        slow = calls[: len(calls) // 2] if late else []
+        for lease in calls[len(slow) :]:
+            self._settle(settlement(lease, "release", healthy=False))
+        self.every_job_is_in_one_place()
+        self.wait(10_000)
+        for lease in (*self._claim(tier, 3, "w-2").leases, *slow):
+            self._settle(settlement(lease, "release", healthy=says and lease not in slow))
+
+    @rule(tier=_tiers, ms=st.sampled_from([15_000, 400_000]))
+    def desert(self, tier: str, ms: int) -> None:
+        """The workers of a tier are gone, those of the others live and look after it."""
+        self.wait(ms)
+        others = [name for name in TIERS if name != tier]
+        assert self._run(self.line.worker().renew([], "{}", believed_s=60, tiers=others)) == self.model.renew(
+            [], others
+        )
+        self._claim(tier, 0, "w-2")
 
     def _settle(self, ending: Settlement) -> None:
         lease, before = ending.lease, None
@@ -161,13 +190,24 @@ class QueueMachine(RuleBasedStateMachine):
             del self.calls[lease.job_id, lease.attempt]
 
     @precondition(lambda self: self.leases)
-    @rule(data=st.data(), worker=_workers)
-    def renew(self, data: st.DataObject, worker: str) -> None:
-        """A heartbeat for some leases, lost ones among them; exactly those are told."""
+    @rule(data=st.data(), worker=_workers, tiers=st.lists(_tiers, unique=True))
+    def renew(self, data: st.DataObject, worker: str, tiers: list[str]) -> None:
+        """A heartbeat for some leases; those that are lost, or whose calls are aborted, are told, and no others."""
         recent = st.lists(st.sampled_from(self.leases[-12:]), unique_by=lambda lease: lease.fence)
         some = data.draw(recent, label="leases")
-        expected = self.model.renew(some)
-        assert self._run(self.line.worker(worker).renew(some, "{}", believed_s=60)).lost == expected
+        expected = self.model.renew(some, tiers)
+        assert self._run(self.line.worker(worker).renew(some, "{}", believed_s=60, tiers=tiers)) == expected
+
+    @precondition(lambda self: self.leases)
+    @rule(tier=_tiers)
+    def beat(self, tier: str) -> None:
+        """A worker that has all the calls in flight serves a tier; calls that are cut are taken back."""
+        current = self._current()
+        found = self._run(self.line.worker().renew(current, "{}", believed_s=60, tiers=(tier,)))
+        assert found == self.model.renew(current, (tier,))
+        for lease in current:
+            if lease.fence in found.cut and lease.reason is None:
+                self._settle(settlement(lease, "hold", tiers=(lease.tier, BACKUP), outcome="unknown"))
 
     @rule(ms=st.sampled_from([1, 50, 500, 1000, 3000, 10_000, 15_000, 61_000, 400_000]))
     def wait(self, ms: int) -> None:
@@ -175,12 +215,13 @@ class QueueMachine(RuleBasedStateMachine):
         self._run(self.line.clock.advance(ms))
         self.model.now += ms
 
-    @precondition(lambda self: not any(gate.disabled for gate in self.model.gates.values()))
-    @rule(scope=st.sampled_from([*TIERS, "alpha"]))
-    def disable(self, scope: str) -> None:
-        """An operator turns something off."""
-        self._run(self.line.switchboard.disable(self.table, scope, reason="r", by="op"))
-        self.model.gate(scope).disabled = True
+    @rule(scope=st.sampled_from([*TIERS, "alpha"]), abort=st.booleans())
+    def disable(self, scope: str, *, abort: bool) -> None:
+        """An operator turns something off, perhaps once more, but not everything."""
+        if any(gate.disabled for name, gate in self.model.gates.items() if name != scope):
+            return
+        self._run(self.line.switchboard.disable(self.table, scope, reason="r", by="op", abort=abort))
+        self.model.gate(scope).disabled, self.model.gate(scope).aborted = True, abort
 
     @rule(scope=st.sampled_from([*TIERS, "alpha"]))
     def enable(self, scope: str) -> None:

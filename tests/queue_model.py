@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from queue_cases import POISON
 
-from pointsman_queue import LEASE_S, Claim, Lease, Settlement, TierProfile
+from pointsman_queue import LEASE_S, Claim, Lease, Renewal, Settlement, TierProfile
 
 LEASE_MS = int(LEASE_S * 1000)
 _SLOT_MS, _SLOTS, _LEAST_CALLS = 10_000, 6, 10
@@ -52,6 +52,8 @@ class ModelGate:
     """What is known of a tier or provider."""
 
     disabled: bool = False
+    aborted: bool = False
+    served_until: float = 0
     closed_until: float = 0
     closed_reason: str = ""
     throttled_until: float = 0
@@ -73,7 +75,12 @@ class ModelGate:
             return self.closed_reason
         return "breaker_open" if self.open_until is not None and self.open_until > now else None
 
-    def judge(self, says: str, attempt: tuple[str, str], now: int) -> None:
+    def serve(self, calls: int, now: int) -> None:
+        """Hear that a worker asks for so many calls: it lives."""
+        if calls and self.served_until < now + LEASE_MS / 2:
+            self.served_until = now + LEASE_MS
+
+    def judge(self, says: str, attempt: tuple[str, str], now: int, least_calls: int) -> None:
         """Hear what an attempt says of the tier's health."""
         if self.open_until is not None:
             if attempt == self.probe:
@@ -86,7 +93,7 @@ class ModelGate:
         if says != "none":
             self.calls.setdefault(slot, [0, 0])[says == "bad"] += 1
         good, bad = (sum(counts[way] for counts in self.calls.values()) for way in (0, 1))
-        if says == "bad" and good + bad >= _LEAST_CALLS and bad >= good:
+        if says == "bad" and good + bad >= least_calls and bad >= good:
             self._open(1, now)
         if says == "good":
             self.streak = 0
@@ -110,6 +117,8 @@ class QueueModel:
         self.now = now
         self.jobs: dict[str, ModelJob] = {}
         self.gates: dict[str, ModelGate] = {}
+        self.least_calls: dict[str, int] = {}
+        """That open the breaker of a tier, where it is not the usual number."""
 
     def gate(self, scope: str) -> ModelGate:
         """The gate of a tier or provider."""
@@ -125,6 +134,7 @@ class QueueModel:
         gate, account = self.gate(tier), self.gate(profile.provider)
         self._recover(tier)
         self._end_held(tier, handed)
+        gate.serve(limit, self.now)
         reason = gate.shut(self.now) or account.shut(self.now)
         if reason:
             assert claim.leases == ()
@@ -134,6 +144,7 @@ class QueueModel:
             }
             self._hand(waiting, handed)
             return
+        self._check_unserved(profile, handed)
         if gate.open_until is not None:
             limit = min(limit, 0 if self._is_out(gate.probe) else 1)
         for job in sorted((job for job in self.at("held") if tier in job.waits), key=_place)[:limit]:
@@ -192,12 +203,25 @@ class QueueModel:
 
     def _check_spill(self, profile: TierProfile, job: ModelJob, lease: Lease) -> None:
         """A job that would wait too long goes where jobs are taken; it was watched for that."""
-        assert lease.reason == "rate_limited"
+        assert lease.reason == ("rate_limited" if self._served(profile.tier) else "unserved")
         assert job.spill_ms
         assert job.spills
         assert lease.better in profile.others["triage"]
-        assert not self.gate(lease.better).shut(self.now)
-        assert not self.gate(lease.better.partition("/")[0]).shut(self.now)
+        assert self._takes(lease.better)
+
+    def _check_unserved(self, profile: TierProfile, handed: dict[str, Lease]) -> None:
+        """Where no worker lives every job that has waited its time goes to a tier where one does, if there is any."""
+        if not self._served(profile.tier) and any(self._takes(tier) for tier in profile.others["triage"]):
+            queue = self._queue(profile.tier)
+            late = {job.job_id for job in queue if job.spill_ms and job.spills and job.spill_at <= self.now}
+            assert late <= handed.keys()
+
+    def _served(self, tier: str) -> bool:
+        return self.gate(tier).served_until > self.now
+
+    def _takes(self, tier: str) -> bool:
+        gates = (self.gate(tier), self.gate(tier.partition("/")[0]))
+        return self._served(tier) and not any(gate.shut(self.now) for gate in gates)
 
     def _leased(self, claim: Claim) -> list[ModelJob]:
         return [self.jobs[lease.job_id] for lease in claim.leases]
@@ -224,21 +248,25 @@ class QueueModel:
             if gate.closed_until >= 0 and (till < 0 or till >= gate.closed_until):
                 gate.closed_until, gate.closed_reason = till, ending.close_reason
         says = "none" if not ending.called or ending.healthy is None else "good" if ending.healthy else "bad"
-        gate.judge(says, (lease.job_id, lease.fence), self.now)
+        gate.judge(says, (lease.job_id, lease.fence), self.now, self.least_calls.get(lease.tier, _LEAST_CALLS))
         self._step(ending, job, since=job.spill_at if job.called else self.now + job.spill_ms)
         job.called = False
         return True
 
-    def renew(self, leases: Iterable[Lease]) -> set[str]:
-        """Renew; the fences of those that are lost."""
-        lost = set()
+    def renew(self, leases: Iterable[Lease], tiers: Iterable[str]) -> Renewal:
+        """Renew, as a worker that serves some tiers."""
+        lost, cut = set(), set()
+        for tier in tiers:
+            self.gate(tier).served_until = self.now + LEASE_MS
         for lease in leases:
             job = self.jobs[lease.job_id]
             if job.state == "leased" and job.fence == lease.fence and not job.cancelled:
                 job.lease_ends = self.now + LEASE_MS
+                if self.gate(lease.tier).aborted or self.gate(lease.tier.partition("/")[0]).aborted:
+                    cut.add(lease.fence)
             else:
                 lost.add(lease.fence)
-        return lost
+        return Renewal(lost=frozenset(lost), cut=frozenset(cut))
 
     def cancel(self, job_id: str) -> None:
         """Call a job off."""
@@ -249,7 +277,7 @@ class QueueModel:
 
     def enable(self, scope: str) -> None:
         """Undo a switch, a closing, an open breaker and a vendor's wait."""
-        self.gates[scope] = ModelGate()
+        self.gates[scope] = ModelGate(served_until=self.gate(scope).served_until)
 
     def _recover(self, tier: str) -> None:
         for job in self.at("leased", tier):

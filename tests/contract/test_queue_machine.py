@@ -25,7 +25,7 @@ _SETTINGS = settings(
 
 
 @pytest.mark.parametrize(
-    ("kind", "examples", "steps"), [(QueueMachine, 60, 40), (LimitMachine, 50, 30)], ids=["queue", "limits"]
+    ("kind", "examples", "steps"), [(QueueMachine, 150, 50), (LimitMachine, 50, 30)], ids=["queue", "limits"]
 )
 def test_machine(redis_url: str, kind: _Machine, examples: int, steps: int) -> None:
     """The machine's invariants hold after every step; in the end every job is final and nothing is left over."""

@@ -36,7 +36,7 @@ async def test_a_class_the_tier_may_not_serve(redis: ArqRedis) -> None:
 
 
 async def test_a_tier_that_others_serve(redis: ArqRedis) -> None:
-    """A tier that a living worker serves is not removed: a newer configuration has it. Its jobs are left to that worker.
+    """A tier that a living worker serves is not removed: another configuration has it, and its jobs are left alone.
 
     Else the workers of the old configuration would take them away, or fail them for a class they do not know. Once no
     worker serves it any more they are handed over.
