@@ -40,3 +40,14 @@ async def test_others_are_off(redis: ArqRedis) -> None:
     await line.clock.advance(SPILL_MS)
     again = await line.claim(profile=_LIMITED)
     assert (again.leases, again.handed, again.wait_ms) == ((), (), SPILL_MS)
+
+
+async def test_impatient_jobs_make_nobody_restless(redis: ArqRedis) -> None:
+    """Jobs that hardly wait for one tier, but have nowhere else to go, are looked at once a second, not all the time."""
+    line = await Line.of(redis)
+    for scope in (BACKUP, SIDE):
+        await line.switchboard.disable(_TABLE, scope, reason="r", by="op")
+    await _closed_for_a_week(line, task_class="triage", spill_ms=1)
+    await line.clock.advance(5)
+    claim = await line.claim(profile=_LIMITED)
+    assert (claim.leases, claim.handed, claim.wait_ms) == ((), (), 1000)

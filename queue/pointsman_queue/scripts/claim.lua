@@ -211,7 +211,9 @@ local function room() return math.max(0, ask.hand_limit - #handed) end
 -- lives the wait has no end.
 local function leaves_for(job, here_ms) return better(ask.others[job[12]] or {}, job[6] or '', here_ms) end
 
--- Those that have waited as long as their class lets them wait for one tier.
+-- Those that have waited as long as their class lets them wait for one tier. With nowhere better to go they are looked at
+-- again after that time, but nobody is kept busy by them.
+local LOOK_MS = 1000
 local function spill_late(first_ms)
   local late = is_served(tier_gate) and 'rate_limited' or 'unserved'
   for _, id in ipairs(redis.call('ZRANGEBYSCORE', spill, '-inf', ms_text(now_ms), 'LIMIT', 0, room())) do
@@ -224,7 +226,8 @@ local function spill_late(first_ms)
       if done or there then
         hand(id, job, done or late, there or nil)
       else
-        local spill_at = ms_text(now_ms + (tonumber(redis.call('HGET', K.job .. id, 'spill')) or 0))
+        local again = math.max(LOOK_MS, tonumber(redis.call('HGET', K.job .. id, 'spill')) or 0)
+        local spill_at = ms_text(now_ms + again)
         redis.call('HSET', K.job .. id, 'spill_at', spill_at)
         redis.call('ZADD', spill, spill_at, id)
       end
