@@ -257,3 +257,33 @@ async def test_calls_from_before_say_nothing_later(redis: ArqRedis) -> None:
         *(settlement(lease, "release", healthy=False) for lease in (await line.claim(10, profile=wide)).leases)
     )
     assert "open_until" in await line.gate()
+
+
+@pytest.mark.parametrize("end", ["cancelled", "expired", "lost", "withdrawn", "closed", "held"])
+async def test_whatever_becomes_of_the_probe(redis: ArqRedis, end: str) -> None:
+    """A probe that came to nothing does not keep the breaker waiting: the next claim lets another call pass."""
+    line = await _line(redis, 12)
+    await _open(line)
+    await line.clock.advance(OPEN_MS)
+    if end == "held":
+        (before,) = (await line.claim(1)).leases
+        await line.settle(settlement(before, "hold", tiers=(MAIN,)))
+    probe = await _probe(line)
+    if end == "cancelled":
+        await line.switchboard.cancel(probe.job_id, by="ann")
+    elif end == "lost":
+        await line.clock.advance(LEASE_MS)
+    elif end == "expired":
+        await line.clock.advance(3_600_000)
+        await line.enqueue(*(new_job(f"more-{number}") for number in range(3)))
+    elif end == "closed":
+        await line.settle(settlement(probe, "release", close_reason="exhausted", close_ms=1000))
+        await line.clock.advance(1000)
+    else:
+        await line.settle(settlement(probe, "release", called=False))
+    for _ in range(2):
+        again = await line.claim(worker="w-2")
+        if again.leases:
+            break
+    assert len(again.leases) == 1
+    assert (await line.claim(worker="w-3")).leases == ()

@@ -43,7 +43,7 @@ async def test_others_are_off(redis: ArqRedis) -> None:
 
 
 async def test_impatient_jobs_make_nobody_restless(redis: ArqRedis) -> None:
-    """Jobs that hardly wait for one tier, but have nowhere else to go, are looked at once a second, not all the time."""
+    """Jobs that hardly wait for one tier, but have nowhere else to go, are looked at once a second, no oftener."""
     line = await Line.of(redis)
     for scope in (BACKUP, SIDE):
         await line.switchboard.disable(_TABLE, scope, reason="r", by="op")
