@@ -250,7 +250,7 @@ def test_a_share_that_cannot_be_one_is_unknown(detail: object) -> None:
                "code": "unsupported_parameter"}, OutcomeKind.UNSUPPORTED),
         (400, {"message": "Unsupported value: 'temperature' does not support 0.2 with this model.",
                "code": "unsupported_value"}, OutcomeKind.UNSUPPORTED),
-        (400, {"message": "Invalid schema for response_format 'n'", "code": "invalid_value"}, OutcomeKind.INVALID),
+        (400, {"message": "Invalid schema for response_format 'n'", "code": "invalid_value"}, OutcomeKind.UNSUPPORTED),
         (429, {"message": "Resource unavailable", "code": "resource_unavailable"}, OutcomeKind.OVERLOADED),
     ],
 )  # fmt: skip

@@ -224,7 +224,7 @@ def test_another_model_is_misrouted() -> None:
 FORBIDDEN = [
     {"type": "extra_forbidden", "loc": ["body", "n"], "msg": "Extra inputs are not permitted", "input": "hush"}
 ]
-WRONG = [{"type": "int_parsing", "loc": ["body", "max_tokens"], "msg": "Input should be an integer", "input": "hush"}]
+WRONG = [{"type": "int_parsing", "loc": ["body", "index"], "msg": "Input should be an integer", "input": "hush"}]
 TOO_LONG = "Prompt contains 65673 tokens, too large for model with 32768 maximum context length"
 
 
@@ -280,7 +280,7 @@ def test_a_validation_is_told_by_place_and_reason_and_not_by_its_input(body: obj
     """What was wrong with a prompt must not put the prompt on record."""
     outcome = outcome_of(body, 422)
     assert isinstance(outcome, Invalid)
-    assert "body.max_tokens: Input should be an integer" in outcome.detail
+    assert "body.index: Input should be an integer" in outcome.detail
     assert "hush" not in outcome.detail
 
 

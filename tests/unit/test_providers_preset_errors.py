@@ -33,7 +33,7 @@ def xai(message: str, code: str = "The caller does not have permission to execut
          OutcomeKind.UNSUPPORTED),
         (ProviderKind.DEEPSEEK, 401, error("Authentication Fails"), OutcomeKind.UNAUTHORIZED),
         (ProviderKind.DEEPSEEK, 402, error("Insufficient Balance"), OutcomeKind.EXHAUSTED),
-        (ProviderKind.DEEPSEEK, 422, error("Failed to deserialize the JSON body"), OutcomeKind.INVALID),
+        (ProviderKind.DEEPSEEK, 422, error("Failed to deserialize the JSON body"), OutcomeKind.UNSUPPORTED),
         (ProviderKind.DEEPSEEK, 429, error("Rate limit reached"), OutcomeKind.THROTTLED),
         (ProviderKind.DEEPSEEK, 503, error("overloaded"), OutcomeKind.OVERLOADED),
         (ProviderKind.XAI, 400, xai("Incorrect API key provided: xa***23."), OutcomeKind.UNAUTHORIZED),

@@ -48,6 +48,10 @@ rate limit" for requests, Mistral's "requests rate limit", and the names of Goog
 `generate_content_free_tier_requests`, `generate_content_paid_tier_input_token_count`."""
 _MOST_DETAILS: Final = 16
 """Google sends at most a handful."""
+_MOST_NAMES: Final = 4
+_ECHO: Final = re.compile(r"""['"]input['"]: |\binput_value=""")
+"""Where a message of pydantic's begins to quote what it was given: FastAPI and many a server built on it write their
+errors so, vLLM among them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +63,7 @@ class Failure:
     names: frozenset[str]
     """The error's type, code and status, and the reasons in its details, in lower case."""
     message: str
-    """The vendor's message in lower case: to look into, never to show."""
+    """The vendor's message in lower case, without what it quotes of the job: to look into, never to show."""
     detail: str
     """Status, type, code and message, fit for a record."""
     retry_after_s: float | None
@@ -70,6 +74,8 @@ class Failure:
     """By the vendor's clock where the reply tells it."""
     details: tuple[Mapping[str, object], ...] = ()
     """Google's `error.details`: objects of `google.rpc`, each naming its kind in `@type`."""
+    is_page: bool = False
+    """Whether it has no error in JSON: a page of a proxy or firewall, or nothing at all."""
 
 
 def read_failure(
@@ -100,14 +106,14 @@ def read_failure(
     said = [_name(error.get(field)) for field in ("type", "code", "status")]
     said += [text_of(detail.get("reason")) or "" for detail in details]
     names = frozenset(name.lower() for name in said if name)
-    message = text_of(error.get("message")) or text_of(error.get("detail")) or ""
+    message = _without_echo(text_of(error.get("message")) or text_of(error.get("detail")) or "")
     effective = status if not 200 <= status < 300 else _status_inside(names)
-    shown = dict.fromkeys(name for name in said if name not in ("", str(status)))
-    detail = " ".join([f"HTTP {status}", *(redactor.clean(name, 64) for name in shown)])
+    shown = list(dict.fromkeys(name for name in said if name not in ("", str(status))))
+    detail = " ".join([f"HTTP {status}", *(redactor.clean(name, 64) for name in shown[:_MOST_NAMES])])
     if message and effective not in (401, 403):
         detail = f"{detail}: {redactor.clean(message, 300)}"
     asked_s = retry_after_s(headers, now)
-    lowered = message[:2000].lower()
+    lowered = message.lower()
     return Failure(
         status=effective,
         names=names,
@@ -117,6 +123,7 @@ def read_failure(
         limit=refused_limit(names, f"{lowered} {_quota_metrics(details)}", allowances),
         now=vendor_now(headers, now),
         details=details,
+        is_page=not any(payload.values()),
     )
 
 
@@ -158,6 +165,13 @@ def refused_limit(
 def inside_success(outcome: Outcome) -> Outcome:
     """The outcome of an error that came inside a 200: generation had started, so it may have been billed."""
     return replace(outcome, may_be_billed=True) if isinstance(outcome, Transient) else outcome
+
+
+def _without_echo(message: str) -> str:
+    """The message up to where it quotes the job: a prompt belongs in no record, and its words are not the vendor's."""
+    read = message[:2000]
+    quoted = _ECHO.search(read)
+    return read[: quoted.start()] if quoted is not None else read
 
 
 def _details(error: Mapping[str, object]) -> tuple[Mapping[str, object], ...]:

@@ -22,6 +22,7 @@ _NONE_AT_ALL: Final = re.compile(r"\blimit: 0(?![.\d])")
 _PER_DAY: Final = re.compile(r"per_?day")
 _MONEY: Final = re.compile(r"spend(?:ing)? (?:cap|limit)|credits? (?:are|is|have been) depleted")
 _TOO_MUCH_HERE: Final = re.compile(r"input token count|maximum number of tokens|but the supported range is")
+_ACCOUNT: Final = re.compile(r"\blocation\b|\bcountry\b|\bregion\b|free tier|billing|\bpolicy\b")
 _THINKING: Final = re.compile(
     r"\bthinking|thinking_(?:level|budget|config)|thought[ _]?signature|budget -?\d+ is invalid"
 )
@@ -76,10 +77,18 @@ GOOGLE_SIGNALS: Final = (
         outcome=OutcomeKind.UNAUTHORIZED,
     ),
     Signal(
-        says="400 `FAILED_PRECONDITION`: no free tier at this place, or billing is off",
+        says="400 `FAILED_PRECONDITION` whose message speaks of the place, of billing or of a policy",
         status=_BAD_REQUEST,
         names=frozenset({"failed_precondition"}),
+        words=_ACCOUNT,
         outcome=OutcomeKind.UNAUTHORIZED,
+    ),
+    # Such as a file that is not ready: it is about one job, and closes nothing.
+    Signal(
+        says="400 `FAILED_PRECONDITION` of another kind",
+        status=_BAD_REQUEST,
+        names=frozenset({"failed_precondition"}),
+        outcome=OutcomeKind.UNSUPPORTED,
     ),
     Signal(
         says="429 whose message speaks of a spending cap or of depleted credits",
@@ -130,10 +139,15 @@ GOOGLE_SIGNALS: Final = (
         words=_ADDRESS,
         outcome=OutcomeKind.UNSUPPORTED,
     ),
-    Signal(says="499", status=frozenset({499}), outcome=OutcomeKind.TRANSIENT, may_be_billed=True),
 )
 """Most particular first. What it says in a 400 about a model's own bounds moves the job: another model has others."""
 
 GOOGLE_SIGNALS_ANY_STATUS: Final = (
+    Signal(
+        says="403 whose message says that a file, which a job may name, is not to be read",
+        status=frozenset({403}),
+        words=re.compile(r"permission to access the file\b"),
+        outcome=OutcomeKind.UNSUPPORTED,
+    ),
     Signal(says="501 `UNIMPLEMENTED`", names=frozenset({"unimplemented"}), outcome=OutcomeKind.UNSUPPORTED),
 )

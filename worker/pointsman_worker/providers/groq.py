@@ -38,12 +38,6 @@ _SIGNALS: Final = (
         may_be_billed=True,
     ),
     Signal(
-        says="499: the request was cancelled on the way",
-        status=frozenset({499}),
-        outcome=OutcomeKind.TRANSIENT,
-        may_be_billed=True,
-    ),
-    Signal(
         says="400 `blocked_api_access`: the spend limit",
         status=_BAD_REQUEST,
         names=frozenset({"blocked_api_access"}),

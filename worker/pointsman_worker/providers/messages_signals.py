@@ -18,12 +18,7 @@ from .signal_table import Signal
 _SPENT: Final = re.compile(r"\b(?:usage|spend|spending) (?:limit|cap)|credit balance is too low|enforced_spend_limit")
 _REGAIN: Final = re.compile(r"regain access on (\d{4}-\d{2}-\d{2}) at (\d{2}:\d{2}) utc")
 _NOT_HERE: Final = re.compile(r"not (?:available|supported) in your (?:region|country|location)|unsupported countr")
-_IMAGE: Final = re.compile(
-    r"robots\.txt|unable to download the file|only https urls"
-    r"|image exceeds|image dimensions exceed|too much media|at most \d+ image|not a multimodal model"
-)
-"""Others fetch what this vendor's robot may not, and have limits of their own. An image that is broken, or not of the
-type it claims to be, is not among these: nobody can read it."""
+_BARRED: Final = re.compile(r"organization has been disabled|credential is only authorized for")
 _PARAMETER: Final = re.compile(
     r"\b(?:temperature|top_p|tool_choice|output_config|thinking|service_tier)\b"
     r"|extra inputs are not permitted|unexpected role|role 'system'"
@@ -93,17 +88,18 @@ MESSAGES_SIGNALS: Final[tuple[Signal, ...]] = (
         words=_NOT_HERE,
         outcome=OutcomeKind.UNAUTHORIZED,
     ),
+    # anthropics/claude-code, issues 8327 and 72457.
+    Signal(
+        says="400 whose message says that the organization is disabled, or the credential not meant for calls",
+        status=frozenset({400}),
+        words=_BARRED,
+        outcome=OutcomeKind.UNAUTHORIZED,
+    ),
     Signal(says="a message on `inference_geo`", words=re.compile("inference_geo"), outcome=OutcomeKind.UNSUPPORTED),
     Signal(says="a message on content filtering", words=re.compile("content filtering"), outcome=OutcomeKind.REFUSED),
     Signal(
         says="`image_dimensions_too_large`",
         names=frozenset({"image_dimensions_too_large"}),
-        outcome=OutcomeKind.UNSUPPORTED,
-    ),
-    Signal(
-        says="400, 422 on an image the vendor cannot fetch, or larger or more than it takes",
-        status=_BAD_REQUEST,
-        words=_IMAGE,
         outcome=OutcomeKind.UNSUPPORTED,
     ),
     Signal(
@@ -128,12 +124,6 @@ COMPATIBLE_SIGNALS: Final[tuple[Signal, ...]] = (
         status=frozenset({402, 429}),
         words=re.compile("insufficient balance"),
         outcome=OutcomeKind.EXHAUSTED,
-    ),
-    Signal(
-        says='400 "model not exist"',
-        status=frozenset({400}),
-        words=re.compile("model not exist"),
-        outcome=OutcomeKind.UNSUPPORTED,
     ),
     *MESSAGES_SIGNALS,
 )

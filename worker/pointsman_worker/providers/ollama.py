@@ -47,12 +47,6 @@ _SIGNALS: Final = (
         reset_s=day_ends_after,
     ),
     Signal(
-        says="499: the server let go of the request",
-        status=frozenset({499}),
-        outcome=OutcomeKind.TRANSIENT,
-        may_be_billed=True,
-    ),
-    Signal(
         says="400 whose message says that the schema cannot be made a grammar, or that the model is run elsewhere",
         status=frozenset({400}),
         words=re.compile(r"\bgrammar\b|json schema|cannot run this remote model|more than one image"),

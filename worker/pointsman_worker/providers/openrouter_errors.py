@@ -166,6 +166,14 @@ OPENROUTER_SIGNALS: Final = (
         names=frozenset({"in_flight_budget_exhausted", "openrouter_in_flight_budget"}),
         outcome=OutcomeKind.THROTTLED,
     ),
+    # Smaller jobs still go through (can1357/oh-my-pi, issue 9569).
+    Signal(
+        says="402 whose message says that the credit lasts for some tokens, but not for as many as the job may take: "
+        '"can only afford 3919"',
+        status=frozenset({402}),
+        words=re.compile(r"\bcan only afford [1-9]"),
+        outcome=OutcomeKind.UNSUPPORTED,
+    ),
     Signal(
         says="`openrouter_free_tier_daily`: until `X-RateLimit-Reset`, or UTC midnight if it names none",
         names=frozenset({"openrouter_free_tier_daily"}),

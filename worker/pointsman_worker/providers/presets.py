@@ -72,12 +72,6 @@ _XAI: Final = Preset(
     ticks_field="cost_in_usd_ticks",
     signals_any_status=(
         Signal(
-            says='400 "Incorrect API key provided"',
-            status=frozenset({400}),
-            words=re.compile("incorrect api key"),
-            outcome=OutcomeKind.UNAUTHORIZED,
-        ),
-        Signal(
             says="403, 429 whose message says that the team has no credits, or has reached its spending limit",
             status=frozenset({403, 429}),
             words=re.compile(r"any credits|available credits|out of credits|spending limit"),
