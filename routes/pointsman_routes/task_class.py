@@ -55,7 +55,7 @@ class TaskClass(Wire):
     deadline: PositiveDuration = timedelta(hours=24)
     """From acceptance; claims go earliest deadline first."""
     spill_after: Duration = timedelta(minutes=5)
-    """Waited this long for one tier: move on."""
+    """Waited this long for one tier: move on; 0 never moves a job for waiting."""
     max_attempts: int = Field(default=6, ge=1, le=100)
     """Counting failures, not waits."""
     max_tokens: int = Field(default=1024, ge=1)
