@@ -19,7 +19,7 @@ from queue_cases import RATE, make_job, make_lease
 from residency_world import World, lies_in, world_of
 from route_cases import ONE_OF_EACH
 
-from pointsman_queue import Lease, Settlement, Switchboard, TierProfile
+from pointsman_queue import Lease, Openings, Settlement, Switchboard, TierProfile
 from pointsman_routes import (
     ConfigError,
     Evidence,
@@ -86,9 +86,9 @@ class _Board(Switchboard):
     def __init__(self) -> None:
         self.shut: frozenset[str] = frozenset()
 
-    async def open_tiers(self, table: RouteTable, tiers: Sequence[str]) -> frozenset[str]:
-        """Those that are up."""
-        return frozenset(tiers) - self.shut
+    async def openings(self, table: RouteTable, tiers: Sequence[str]) -> Openings:
+        """Those that are up; workers live at every other tier."""
+        return Openings(open=frozenset(tiers) - self.shut, served=frozenset(sorted(table.tiers)[::2]))
 
 
 class _Settler(Settler):

@@ -7,7 +7,7 @@ from typing import Any, TypeVar, cast
 
 from queue_cases import BACKUP, MAIN, RATE, SIDE
 
-from pointsman_queue import Lease, Settlement, Switchboard, TierQueue
+from pointsman_queue import Lease, Openings, Settlement, Switchboard, TierQueue
 from pointsman_routes import (
     Answer,
     AttemptFinished,
@@ -148,17 +148,18 @@ class SettlerThatKeeps(Settler):
 class BoardOf(Switchboard):
     """Some tiers are open; away for the first calls if told so."""
 
-    def __init__(self, open_tiers: frozenset[str] = OPEN, *, away: int = 0) -> None:
+    def __init__(self, open_tiers: frozenset[str] = OPEN, *, served: frozenset[str] = OPEN, away: int = 0) -> None:
         self._open = open_tiers
+        self._served = served
         self._away = away
         self.asked: list[Sequence[str]] = []
 
-    async def open_tiers(self, table: RouteTable, tiers: Sequence[str]) -> frozenset[str]:
+    async def openings(self, table: RouteTable, tiers: Sequence[str]) -> Openings:
         """Those that are open."""
         self.asked.append(tiers)
         if len(self.asked) <= self._away:
             raise ServiceUnavailable("away")
-        return self._open & frozenset(tiers)
+        return Openings(open=self._open & frozenset(tiers), served=self._served & frozenset(tiers))
 
 
 async def run(lease: Lease, report: Report, *, office: Office | None = None, **board: Any) -> Settlement:

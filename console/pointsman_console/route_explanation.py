@@ -84,6 +84,7 @@ class Explanation:
             task_class=self.task_class,
             tier=tier,
             open_tiers=frozenset(name for name in route if health is None or health.is_open(name)),
+            served=frozenset(name for name in route if health is None or health.gates[name].served),
             barred=frozenset(route) - frozenset(allowed_tiers(self.table, self.task_class)),
             seconds_left=self.task_class.deadline.total_seconds(),
         )

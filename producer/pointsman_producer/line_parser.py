@@ -10,13 +10,12 @@ from pydantic_core import from_json
 from pointsman_routes import Job
 
 from .line_problem import LineProblem, join_reasons, quote, reasons_of
+from .line_surplus import drop_empty, drop_parameters
 
 _METHOD = "POST"
 _URL = "/v1/chat/completions"
 _ENVELOPE_KEYS = frozenset({"custom_id", "method", "url", "body"})
 _NOT_IN_BODY = frozenset({"class", "task_class", "custom_id"})
-_WITHOUT_EFFECT: dict[str, object] = {"stream": False, "n": 1}
-"""Parameters of the chat completions API that may be there if they ask for what happens anyway."""
 _read_job = Job.model_validate_json
 
 
@@ -69,6 +68,7 @@ class LineParser:
             return LineProblem(number, None, "not a JSON object; write one job a line")
         draft = _batch_draft(raw) if "body" in raw else _Draft(raw)
         self._settle_class(draft)
+        drop_empty(draft.fields)
         try:
             job = Job.model_validate(draft.fields)
         except ValidationError as error:
@@ -122,11 +122,9 @@ def _batch_draft(raw: dict[str, Any]) -> _Draft:
     fields["class"] = fields.pop("model", None)
     if "custom_id" in raw:
         fields["custom_id"] = raw["custom_id"]
-    if fields.get("metadata", 0) is None:
-        del fields["metadata"]
     draft.fields = fields
     _take_limit(draft)
-    _drop_without_effect(draft)
+    draft.reasons += drop_parameters(fields)
     return draft
 
 
@@ -141,13 +139,6 @@ def _take_limit(draft: _Draft) -> None:
     if limit is not None:
         draft.fields["max_tokens"] = limit
         draft.places["max_tokens"] = "body.max_completion_tokens"
-
-
-def _drop_without_effect(draft: _Draft) -> None:
-    for key, only in _WITHOUT_EFFECT.items():
-        value = draft.fields.pop(key, None)
-        if value is not None and value != only:
-            draft.reasons.append(f"{quote('body.' + key)} must be {str(only).lower()} or absent: a job has one answer")
 
 
 def _broken(line: bytes, error: ValueError) -> str:

@@ -11,7 +11,7 @@ from .overview import JobView, Observer, Overview, TierLoad
 from .scripts import script_text
 from .settings import Settings
 from .settlement import Heard, Settlement, SettleStep
-from .switchboard import Switchboard
+from .switchboard import Openings, Switchboard
 from .tier_profile import TierProfile
 from .tier_queue import HEARTBEAT_S, LEASE_S, TierQueue
 from .wake import WakeUps
@@ -34,6 +34,7 @@ __all__ = [
     "Lease",
     "NewJob",
     "Observer",
+    "Openings",
     "Outbox",
     "OutboxEntry",
     "OutcomeRates",

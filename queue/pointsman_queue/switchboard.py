@@ -1,6 +1,7 @@
 """The switch: tiers and providers off and on, jobs called off; and what a worker must know of a tier's gate."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from arq import ArqRedis
 
@@ -10,6 +11,15 @@ from . import keys
 from .connection import redis_errors
 from .gate import Gate, read_gate
 from .scripts import script_text
+
+
+class Openings(NamedTuple):
+    """Tiers as they are at a moment."""
+
+    open: frozenset[str]
+    """Switch, breaker and account let jobs be queued."""
+    served: frozenset[str] = frozenset()
+    """A worker lives, as far as is known; open or not."""
 
 
 class Switchboard:
@@ -73,12 +83,15 @@ class Switchboard:
         moment = seconds * 1000 + micros / 1000 if now_ms is None else now_ms
         return {scope: read_gate(scope, fields, moment) for scope, fields in zip(scopes, found, strict=True)}
 
-    async def open_tiers(self, table: RouteTable, tiers: Sequence[str]) -> frozenset[str]:
-        """Those of the tiers that are open, their providers too."""
+    async def openings(self, table: RouteTable, tiers: Sequence[str]) -> Openings:
+        """Which of the tiers are open, their providers too, and at which a worker lives."""
         providers = {tier: tier.partition("/")[0] for tier in tiers}
         gates = await self.gates([*tiers, *set(providers.values())])
-        return frozenset(
-            tier for tier in tiers if tier in table.tiers and gates[tier].open and gates[providers[tier]].open
+        return Openings(
+            open=frozenset(
+                tier for tier in tiers if tier in table.tiers and gates[tier].open and gates[providers[tier]].open
+            ),
+            served=frozenset(tier for tier in tiers if gates[tier].served),
         )
 
     async def _throw(

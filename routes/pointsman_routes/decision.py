@@ -42,6 +42,8 @@ class Standing:
     """The tier of the attempt."""
     open_tiers: frozenset[str] = frozenset()
     """Tiers whose switch, breaker and account are open at this moment."""
+    served: frozenset[str] = frozenset()
+    """Tiers where a worker lives, as far as is known."""
     barred: frozenset[str] = frozenset()
     """Tiers that cannot do this job, as earlier attempts have shown."""
     failures: int = 0
@@ -172,13 +174,15 @@ def decide(standing: Standing, outcome: Outcome) -> Decision:  # noqa: C901 -- o
 def relocate(standing: Standing, reason: Reason) -> Step:
     """Where a job goes that cannot stay at its tier: the next open tier of its route, else hold or fail.
 
-    Tiers after the current one come first, then those before it: a primary that has recovered takes jobs back.
+    Tiers after the current one come first, then those before it: a primary that has recovered takes jobs back. One
+    without a living worker is passed over as long as another has one.
     """
     route = standing.task_class.route
     candidates = [tier for tier in standing.task_class.after(standing.tier) if tier not in standing.barred]
-    for tier in candidates:
-        if tier in standing.open_tiers:
-            return Move(tier=tier, reason=reason)
+    for tiers in (standing.open_tiers & standing.served, standing.open_tiers):
+        found = next((tier for tier in candidates if tier in tiers), None)
+        if found is not None:
+            return Move(tier=found, reason=reason)
     able = tuple(tier for tier in route if tier not in standing.barred)
     if not able:
         return Fail(code=reason.value, detail="no tier on the route can do this job")
@@ -280,6 +284,7 @@ def _without(standing: Standing, *, bar: bool) -> Standing:
         task_class=standing.task_class,
         tier=standing.tier,
         open_tiers=standing.open_tiers - {standing.tier},
+        served=standing.served,
         barred=standing.barred | {standing.tier} if bar else standing.barred,
         failures=standing.failures,
         tries_here=standing.tries_here,

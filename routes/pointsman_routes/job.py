@@ -5,6 +5,7 @@ import json
 from typing import Annotated, Any
 
 from pydantic import AliasChoices, Field, StringConstraints, field_validator, model_validator
+from pydantic_core import from_json
 
 from .message import Message
 from .tool import NamedTool, ReasoningEffort, ResponseFormat, Tool, ToolChoice
@@ -68,15 +69,16 @@ class Job(Wire):
     @model_validator(mode="after")
     def _can_travel(self) -> "Job":
         try:
-            "".join((*(text for message in self.messages for text in message.texts()), *(self.stop or ()))).encode()
+            texts = (text for message in self.messages for text in message.texts())
+            "".join((*texts, *(self.stop or ()), str(self.seed))).encode()
             if self.metadata:
-                _encode(self.metadata).encode()
+                _read_back(self.metadata)
             if self.tools is not None or self.response_format is not None:
-                _encode(self._form()).encode()
+                _read_back(self._form())
         except (TypeError, ValueError, RecursionError):
             raise ValueError(
                 "cannot be written as JSON in UTF-8; look for half a surrogate pair, "
-                "or for `metadata`, `tools` or a schema that is no JSON"
+                "or for `metadata`, `tools` or a schema that is no JSON or nested too deeply"
             ) from None
         return self
 
@@ -115,6 +117,17 @@ class Job(Wire):
     def prompt_digest(self, asked: str | None = None) -> str:
         """SHA-256 of `asked()`, as 64 hexadecimal digits."""
         return hashlib.sha256((asked or self.asked()).encode()).hexdigest()
+
+
+def _read_back(value: dict[str, Any]) -> None:
+    """Write a part of a job and read it as deep down as it will stand in an envelope, three levels.
+
+    Raises:
+        ValueError: a worker could not read it; readers of JSON give up some 200 levels down.
+    """
+    text = _encode(value)
+    text.encode()
+    from_json(f"[[[{text}]]]")
 
 
 def digest(value: object) -> str:

@@ -115,7 +115,7 @@ async def test_all_open_is_all_closed(redis: ArqRedis) -> None:
     for tier in (MAIN, SIDE, BACKUP):
         claim = await line.claim(profile=make_profile(tier))
         assert claim.leases == ()
-    assert await line.switchboard.open_tiers(make_table(), [MAIN, SIDE, BACKUP]) == frozenset()
+    assert (await line.switchboard.openings(make_table(), [MAIN, SIDE, BACKUP])).open == frozenset()
 
 
 async def test_attempts_that_say_nothing(redis: ArqRedis) -> None:

@@ -41,12 +41,14 @@ async def test_disabled_provider(redis: ArqRedis) -> None:
     """A disabled provider shuts all its tiers and no other's; enabling it opens them."""
     line = await Line.of(redis)
     await line.switchboard.disable(TABLE, "alpha", reason="r", by="ann")
-    assert await line.switchboard.open_tiers(TABLE, [MAIN, SIDE, BACKUP]) == {BACKUP}
+    openings = await line.switchboard.openings(TABLE, [MAIN, SIDE, BACKUP])
+    assert openings.open == {BACKUP}
+    assert openings.served == {MAIN, SIDE, BACKUP}
     await line.enqueue(new_job("a", tier=SIDE))
     claim = await line.claim(profile=make_profile(SIDE))
     assert [lease.reason for lease in claim.handed] == ["disabled"]
     await line.switchboard.enable(TABLE, "alpha", reason="r", by="ann")
-    assert await line.switchboard.open_tiers(TABLE, [MAIN, SIDE, "alpha/gone"]) == {MAIN, SIDE}
+    assert (await line.switchboard.openings(TABLE, [MAIN, SIDE, "alpha/gone"])).open == {MAIN, SIDE}
     assert [(record["scope"], record["action"]) for record in await line.records("switch")] == [
         ("alpha", "disable"),
         ("alpha", "enable"),

@@ -13,7 +13,7 @@ from queue_cases import BACKUP, KEEP, MAIN, SIDE, Line, make_profile, make_table
 from simulated_clock import SimulatedClock
 from worker_cases import make_rates, make_report
 
-from pointsman_queue import Claim, JobQueue, Lease, Observer, Renewal, Switchboard, TierProfile, TierQueue
+from pointsman_queue import Claim, JobQueue, Lease, Observer, Openings, Renewal, Switchboard, TierProfile, TierQueue
 from pointsman_routes import Job, RouteTable, ServiceUnavailable, Transient
 from pointsman_worker import Dispatcher, Office, Report, Settler, TierWorker, WorkerPlan
 
@@ -80,11 +80,11 @@ class _SlowBoard(Switchboard):
         self.asked = 0
         self.answers = asyncio.Event()
 
-    async def open_tiers(self, table: RouteTable, tiers: Sequence[str]) -> frozenset[str]:
+    async def openings(self, table: RouteTable, tiers: Sequence[str]) -> Openings:
         """Those of the tiers that are open."""
         self.asked += 1
         await self.answers.wait()
-        return await super().open_tiers(table, tiers)
+        return await super().openings(table, tiers)
 
 
 @asynccontextmanager

@@ -379,6 +379,16 @@ def test_relocate_order(here: str, open_tiers: set[str], expected: str) -> None:
     assert step == Move(tier=expected, reason=Reason.DISABLED)
 
 
+@pytest.mark.parametrize(
+    ("served", "expected"),
+    [(set(), SECOND), ({THIRD}, THIRD), ({SECOND, THIRD}, SECOND), ({FIRST}, SECOND)],
+)
+def test_relocate_to_a_living_worker(served: set[str], expected: str) -> None:
+    """A tier without a living worker is passed over for one with; where none has any, the order of the route holds."""
+    standing = make_standing(open_tiers=frozenset({SECOND, THIRD}), served=frozenset(served))
+    assert relocate(standing, Reason.DISABLED) == Move(tier=expected, reason=Reason.DISABLED)
+
+
 def test_hold_names_every_able_tier() -> None:
     """A held job waits for any tier that could do it, its own one included, and for no barred one."""
     step = relocate(make_standing(open_tiers=frozenset(), barred=frozenset({SECOND})), Reason.BREAKER_OPEN)

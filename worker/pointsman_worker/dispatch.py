@@ -7,7 +7,7 @@ from typing import Protocol
 
 import structlog
 
-from pointsman_queue import Lease, Settlement, Switchboard
+from pointsman_queue import Lease, Openings, Settlement, Switchboard
 from pointsman_routes import (
     Decision,
     Evidence,
@@ -41,6 +41,8 @@ _ENDINGS = {
     "poison": "its worker died or froze in every attempt",
 }
 _REDIS_RETRY_S = 0.5
+_NOT_ASKED = Openings(open=frozenset())
+"""For a decision that sends the job nowhere."""
 
 log = structlog.get_logger()
 
@@ -92,8 +94,8 @@ class Dispatcher:
         """Settle jobs that were handed over without a call: they go elsewhere, wait, or end."""
         table = self._office.table
         routes = {tier for lease in handed if (entry := table.classes.get(lease.task_class)) for tier in entry.route}
-        open_tiers = await self._open_tiers(sorted(routes))
-        settlements = [settle_handed(self._office, lease, self._next(lease, open_tiers)) for lease in handed]
+        openings = await self._openings(sorted(routes))
+        settlements = [settle_handed(self._office, lease, self._next(lease, openings)) for lease in handed]
         await asyncio.gather(*(self._settle(settlement) for settlement in settlements))
 
     async def give_back(self, lease: Lease, report: Report) -> bool:
@@ -117,10 +119,10 @@ class Dispatcher:
         if lease.job is None or task_class is None:
             step: Step = _unusable(lease, task_class)
         else:
-            open_tiers = await self._open_tiers(task_class.route)
+            openings = await self._openings(task_class.route)
             step = Wait(seconds=0, reason=Reason.DISABLED)
-            if lease.tier not in open_tiers:
-                step = relocate(self._standing(lease, task_class, open_tiers), Reason.DISABLED)
+            if lease.tier not in openings.open:
+                step = relocate(self._standing(lease, task_class, openings), Reason.DISABLED)
         return await self._settle(settle_call(self._office, lease, report, Decision(step=step)))
 
     async def _ask(self, lease: Lease) -> Report:
@@ -146,9 +148,9 @@ class Dispatcher:
         if lease.job is None or task_class is None:
             return Decision(step=_unusable(lease, task_class))
         if isinstance(report.outcome, Ok):
-            return decide(self._standing(lease, task_class, frozenset()), report.outcome)
-        open_tiers = await self._open_tiers(task_class.route)
-        standing = self._standing(lease, task_class, open_tiers)
+            return decide(self._standing(lease, task_class, _NOT_ASKED), report.outcome)
+        openings = await self._openings(task_class.route)
+        standing = self._standing(lease, task_class, openings)
         if forbidden(self._office.table, task_class, lease.tier) is not None:
             return Decision(step=relocate(standing, Reason.OFF_ROUTE))
         return decide(standing, report.outcome)
@@ -165,15 +167,15 @@ class Dispatcher:
             log.info(event, job_id=lease.job_id, tier=lease.tier, to=settlement.to)
         return written
 
-    def _next(self, lease: Lease, open_tiers: frozenset[str]) -> Step:
+    def _next(self, lease: Lease, openings: Openings) -> Step:
         task_class = self._office.table.classes.get(lease.task_class)
         if lease.reason in _ENDINGS:
             return Fail(code=lease.reason, detail=_ENDINGS[lease.reason])
         if lease.job is None or task_class is None:
             return _unusable(lease, task_class)
         reason = Reason.named(lease.reason) or Reason.OFF_ROUTE
-        standing = self._standing(lease, task_class, open_tiers)
-        if lease.better in open_tiers & frozenset(task_class.route) - standing.barred:
+        standing = self._standing(lease, task_class, openings)
+        if lease.better in openings.open & frozenset(task_class.route) - standing.barred:
             return Move(tier=lease.better, reason=reason)
         step = relocate(standing, reason)
         waited = reason in (Reason.RATE_LIMITED, Reason.UNSERVED)
@@ -183,11 +185,12 @@ class Dispatcher:
             return Wait(seconds=0, reason=reason)
         return step
 
-    def _standing(self, lease: Lease, task_class: TaskClass, open_tiers: frozenset[str]) -> Standing:
+    def _standing(self, lease: Lease, task_class: TaskClass, openings: Openings) -> Standing:
         return Standing(
             task_class=task_class,
             tier=lease.tier,
-            open_tiers=open_tiers,
+            open_tiers=openings.open,
+            served=openings.served,
             barred=lease.barred | self._walls[lease.task_class],
             failures=lease.failures,
             tries_here=lease.tries_here,
@@ -197,11 +200,11 @@ class Dispatcher:
             jitter=self._jitter(),
         )
 
-    async def _open_tiers(self, tiers: Sequence[str]) -> frozenset[str]:
+    async def _openings(self, tiers: Sequence[str]) -> Openings:
         """Ask until Redis answers: without it nothing can be settled either."""
         while True:
             try:
-                return await self._switchboard.open_tiers(self._office.table, tiers)
+                return await self._switchboard.openings(self._office.table, tiers)
             except ServiceUnavailable:
                 await asyncio.sleep(_REDIS_RETRY_S)
 
