@@ -20,6 +20,7 @@ from pointsman_worker.providers.protocol import RawReply, WireRequest
 ANY_MODEL: Final = tier("m", served_as=("*",))
 _CALL: Final = {"id": "c1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
 _WIRE: Final = WireRequest(url="https://vendor.example.com", headers={}, body=b"{}")
+_CALL_ASKED: Final = job(tools=[{"type": "function", "function": {"name": "f"}}], tool_choice="required")
 _JSON_ASKED: Final = job(response_format={"type": "json_object"})
 
 
@@ -97,14 +98,21 @@ ANSWERS: Final = (
         outcome=_judged(completion("hi", "length")),
     ),
     Sample(
-        says="calls of tools and no text, though the job offers no tools",
+        says="calls of tools and no text, though the job offers no tools, or forbids to call them",
         outcome=_judged(_choice({"tool_calls": [_CALL]}, "tool_calls")),
     ),
     Sample(
-        says="text beside calls of tools, though the job offers no tools: the calls are taken out",
+        says="text beside such calls: the calls are taken out",
         outcome=_judged(_choice({"content": "hi", "tool_calls": [_CALL]}, "tool_calls")),
     ),
-    Sample(says="text that is no JSON, though the job asks for JSON", outcome=_judged(completion("hi"), _JSON_ASKED)),
+    Sample(
+        says="text and no call, though the job demands one (`tool_choice`)",
+        outcome=_judged(completion("hi"), _CALL_ASKED),
+    ),
+    Sample(
+        says="text that is no JSON, though the job asks for JSON; or no object, though it asks for one",
+        outcome=_judged(completion("hi"), _JSON_ASKED),
+    ),
     Sample(says="anything else: text, or calls of the tools that were offered", outcome=_judged(completion("hi"))),
 )
 """What is decided for all kinds alike, of an answer with status 200; in the order in which it is looked at."""

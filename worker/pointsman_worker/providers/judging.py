@@ -10,6 +10,7 @@ from pointsman_routes import (
     Empty,
     Job,
     Misrouted,
+    NamedTool,
     Ok,
     Outcome,
     Refused,
@@ -84,23 +85,39 @@ def judge(spoken: Spoken, tier: Tier, region: str | None) -> Outcome:
 def keeps_to(job: Job, outcome: Outcome) -> Outcome:
     """The outcome, unless the answer is not of the form the job asked for.
 
-    A call of a tool nobody offered says nothing; where JSON was asked for, whatever is no JSON is a broken answer. One
-    that stopped at the token limit is not looked at: it is cut, and known to be. That an answer follows its schema is
-    the vendor's promise and not checked here.
+    A call of a tool nobody offered, or that the job forbade, says nothing; where a call was demanded, or JSON, an
+    answer without is a broken one. One that stopped at the token limit is not looked at further: it is cut, and known
+    to be. That an answer follows its schema is the vendor's promise and not checked here.
     """
-    if not isinstance(outcome, Ok):
+    if not isinstance(outcome, Ok | Truncated):
         return outcome
     answer = outcome.answer
-    if answer.tool_calls and not job.tools:
+    if answer.tool_calls and (not job.tools or job.tool_choice == "none"):
         if not _says_something(answer.content):
             return Empty()
-        return Ok(answer=replace(answer, tool_calls=(), finish_reason="stop"))
-    if job.response_format is not None and job.response_format.wants_json and not answer.tool_calls:
-        try:
-            from_json(answer.content, allow_inf_nan=False)
-        except ValueError:
-            return Transient(detail="JSON was asked for and the answer is none", may_be_billed=True)
-    return outcome
+        reason = "stop" if answer.finish_reason == "tool_calls" else answer.finish_reason
+        answer = replace(answer, tool_calls=(), finish_reason=reason)
+        outcome = replace(outcome, answer=answer)
+    lack = _lack(job, answer) if isinstance(outcome, Ok) else None
+    return Transient(detail=lack, may_be_billed=True) if lack is not None else outcome
+
+
+def _lack(job: Job, answer: Answer) -> str | None:
+    """What the job demands of the form of its answer and does not have."""
+    called = {call.function.name for call in answer.tool_calls}
+    if job.tool_choice == "required" and not called:
+        return "a call of a tool was demanded and there is none"
+    if isinstance(job.tool_choice, NamedTool) and job.tool_choice.function.name not in called:
+        return "a call of one tool was demanded and there is none"
+    if job.response_format is None or not job.response_format.wants_json or called:
+        return None
+    try:
+        said: object = from_json(answer.content, allow_inf_nan=False)
+    except ValueError:
+        return "JSON was asked for and the answer is none"
+    if job.response_format.type == "json_object" and not isinstance(said, dict):
+        return "a JSON object was asked for and the answer is none"
+    return None
 
 
 def _says_something(content: str) -> bool:
