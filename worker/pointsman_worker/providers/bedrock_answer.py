@@ -6,7 +6,6 @@ says when that day ends; UTC midnight is a guess, and a wrong one costs a call a
 are from reports to AWS's own SDKs and others.
 """
 
-import json
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, time, timedelta
@@ -16,7 +15,7 @@ from pointsman_routes import CalledFunction, OutcomeKind, ToolCall, Usage
 
 from .failure import Failure
 from .judging import Finish, Spoken
-from .payload import count_of, object_of, text_of
+from .payload import count_of, object_of, text_of, write_arguments
 from .signal_table import Signal
 
 FINISHES: Final[Mapping[str | None, Finish]] = {
@@ -103,7 +102,9 @@ def _tool_call(block: Mapping[str, object]) -> ToolCall | None:
     call_id, name, given = text_of(block.get("toolUseId")), text_of(block.get("name")), block.get("input")
     if call_id is None or name is None or not isinstance(given, dict):
         return None
-    arguments = json.dumps(given, ensure_ascii=False, separators=(",", ":"))
+    arguments = write_arguments(given)
+    if arguments is None:
+        return None
     return ToolCall(id=call_id, function=CalledFunction(name=name, arguments=arguments))
 
 

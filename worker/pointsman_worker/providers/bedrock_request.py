@@ -10,10 +10,9 @@ from collections.abc import Iterator, Mapping
 from itertools import pairwise
 from typing import Final
 
-from pydantic_core import from_json
+from pointsman_routes import ImagePart, Job, Message, NamedTool, TextPart, Tool
 
-from pointsman_routes import ImagePart, Job, Message, NamedTool, TextPart, Tool, ToolCall
-
+from .payload import read_arguments
 from .protocol import Ask
 
 _FORMATS: Final = {f"image/{name}": name for name in ("png", "jpeg", "gif", "webp")}
@@ -93,7 +92,7 @@ def _message_problems(message: Message) -> Iterator[str]:
     for call in message.tool_calls or ():
         if not (_CALL_ID.fullmatch(call.id) and _NAME.fullmatch(call.function.name)):
             yield "messages: the id or the name of a tool call has characters or a length Converse does not take"
-        if _input(call) is None:
+        if read_arguments(call.function.arguments) is None:
             yield "messages: Converse takes the arguments of a tool call as a JSON object only"
     if message.tool_call_id is not None and not _CALL_ID.fullmatch(message.tool_call_id):
         yield "messages: the id of a tool call has characters or a length Converse does not take"
@@ -107,7 +106,7 @@ def _image_problems(message: Message) -> Iterator[str]:
         if image.inline is None:
             yield "messages: Converse fetches no image; send it as data:image/...;base64"
         elif image.inline[0] not in _FORMATS:
-            yield f"messages: Converse takes PNG, JPEG, GIF and WebP, an image is {image.inline[0]}"
+            yield f"messages: Converse takes PNG, JPEG, GIF and WebP, an image is {image.inline[0][:40]}"
         if image.detail not in (None, "auto"):
             yield "messages: Converse has no detail of an image"
 
@@ -134,7 +133,13 @@ def _blocks(message: Message) -> list[dict[str, object]]:
         return [{"toolResult": {"toolUseId": message.tool_call_id, "content": _texts(message)}}]
     said = [block for part in message.parts for block in _part(part)]
     return said + [
-        {"toolUse": {"toolUseId": call.id, "name": call.function.name, "input": _input(call)}}
+        {
+            "toolUse": {
+                "toolUseId": call.id,
+                "name": call.function.name,
+                "input": read_arguments(call.function.arguments),
+            }
+        }
         for call in message.tool_calls or ()
     ]
 
@@ -154,14 +159,6 @@ def _text_parts(message: Message) -> Iterator[TextPart]:
 
 def _texts(message: Message) -> list[dict[str, object]]:
     return [{"text": part.text} for part in _text_parts(message) if part.text]
-
-
-def _input(call: ToolCall) -> Mapping[str, object] | None:
-    try:
-        given: object = from_json(call.function.arguments, allow_inf_nan=False)
-    except ValueError:
-        return None
-    return given if isinstance(given, dict) else None
 
 
 def _inference(ask: Ask) -> dict[str, object]:

@@ -4,7 +4,6 @@ Sources: ai.google.dev, API reference (GenerateContentResponse, UsageMetadata), 
 3.6.
 """
 
-import json
 import re
 from collections.abc import Iterable, Mapping
 from typing import Final
@@ -12,7 +11,7 @@ from typing import Final
 from pointsman_routes import CalledFunction, ToolCall, Usage
 
 from .judging import Finish, Spoken
-from .payload import count_of, object_of, text_of
+from .payload import count_of, object_of, text_of, write_arguments
 
 GOOGLE_FINISHES: Final[Mapping[str | None, Finish]] = {
     "STOP": Finish.STOP,
@@ -124,7 +123,9 @@ def _tool_call(call: Mapping[str, object], made_up_id: str) -> ToolCall | None:
     name, arguments = text_of(call.get("name")), call.get("args")
     if name is None or not isinstance(arguments, dict | None):
         return None
-    written = json.dumps(arguments or {}, ensure_ascii=False, separators=(",", ":"))
+    written = write_arguments(arguments or {})
+    if written is None:
+        return None
     return ToolCall(id=text_of(call.get("id")) or made_up_id, function=CalledFunction(name=name, arguments=written))
 
 

@@ -4,16 +4,15 @@ Sources: ai.google.dev, guides to thought signatures, function calling and file 
 Vertex AI inference reference; and the request types of google-genai 3.6.
 """
 
-import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import groupby
 from typing import Final
 from urllib.parse import urlsplit
 
-from pydantic_core import from_json
-
 from pointsman_routes import ImagePart, ImageUrl, Message, TextPart, ToolCall
+
+from .payload import read_arguments
 
 INSTRUCTIONS: Final = frozenset({"system", "developer"})
 _GENERATION: Final = re.compile(r"gemini-(\d{1,3})(?:\.(\d{1,3}))?(?:-|$)")
@@ -60,7 +59,7 @@ def _contents(message: Message) -> Iterator[str]:
         if image.inline is None and _fetched(image) is None:
             yield "image_url: Google fetches https only, and wants the type of an image, which its name does not tell"
     for call in message.tool_calls or ():
-        if _arguments(call) is None:
+        if read_arguments(call.function.arguments) is None:
             yield "tool_calls: for Google, arguments are a JSON object"
 
 
@@ -69,16 +68,6 @@ def _said(message: Message) -> tuple[TextPart | ImagePart, ...]:
     if message.role == "tool" or (message.tool_calls is not None and not message.content):
         return ()
     return message.parts
-
-
-def _arguments(call: ToolCall) -> Mapping[str, object] | None:
-    """The arguments of a call; None if they are no JSON object, or hold a number JSON cannot write."""
-    try:
-        parsed: object = from_json(call.function.arguments, allow_inf_nan=False)
-        json.dumps(parsed, allow_nan=False)
-    except ValueError:
-        return None
-    return parsed if isinstance(parsed, dict) else None
 
 
 def instructions_of(messages: Iterable[Message]) -> dict[str, object] | None:
@@ -125,7 +114,7 @@ def _calls(calls: tuple[ToolCall, ...], model: str, *, with_ids: bool) -> list[d
             "functionCall": {
                 **({"id": call.id} if with_ids else {}),
                 "name": call.function.name,
-                "args": _arguments(call),
+                "args": read_arguments(call.function.arguments),
             }
         }
         for call in calls

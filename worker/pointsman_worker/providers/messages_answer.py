@@ -3,14 +3,13 @@
 Source: platform.claude.com, API reference, the message object; stop reasons.
 """
 
-import json
 from collections.abc import Iterable, Mapping
 from typing import Final
 
 from pointsman_routes import CalledFunction, ToolCall, Usage
 
 from .judging import Finish
-from .payload import count_of, object_of, text_of
+from .payload import count_of, object_of, text_of, write_arguments
 
 MESSAGES_FINISHES: Final[Mapping[str | None, Finish]] = {
     "end_turn": Finish.STOP,
@@ -47,10 +46,8 @@ def _tool_call(block: Mapping[str, object]) -> ToolCall | None:
     call_id, name, given = text_of(block.get("id")), text_of(block.get("name")), block.get("input")
     if call_id is None or name is None or not isinstance(given, dict):
         return None
-    try:
-        arguments = json.dumps(given, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-    except ValueError:
-        # 1e999 is read as infinity, which JSON cannot write.
+    arguments = write_arguments(given)
+    if arguments is None:
         return None
     return ToolCall(id=call_id, function=CalledFunction(name=name, arguments=arguments))
 

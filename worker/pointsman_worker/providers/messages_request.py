@@ -8,13 +8,11 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import groupby
-from math import isfinite
 from typing import Final
-
-from pydantic_core import from_json
 
 from pointsman_routes import ImagePart, Job, Message, NamedTool, TextPart, Tool, ToolCall
 
+from .payload import read_arguments
 from .protocol import Ask
 
 _INSTRUCTIONS: Final = frozenset({"system", "developer"})
@@ -129,7 +127,7 @@ def _contents(message: Message, dialect: Dialect) -> Iterator[str]:
         if image.inline is not None and image.inline[0] not in _MEDIA_TYPES:
             yield "image_url: the messages API takes JPEG, PNG, GIF and WebP"
     for call in message.tool_calls or ():
-        if _input(call) is None:
+        if read_arguments(call.function.arguments) is None:
             yield "tool_calls: in the messages API arguments are a JSON object"
         if dialect.plain_names and not (_NAME.fullmatch(call.id) and _NAME.fullmatch(call.function.name)):
             yield "tool_calls: the vendor takes only letters, digits, _ and - in ids and names"
@@ -142,24 +140,6 @@ def _is_empty(message: Message) -> bool:
     if message.role == "tool" and isinstance(message.content, str):
         return False
     return any(isinstance(part, TextPart) and not part.text.strip() for part in message.parts)
-
-
-def _input(call: ToolCall) -> Mapping[str, object] | None:
-    """The arguments of a call; None if they are no JSON object."""
-    try:
-        parsed: object = from_json(call.function.arguments, allow_inf_nan=False)
-    except ValueError:
-        return None
-    return parsed if isinstance(parsed, dict) and _is_finite(parsed) else None
-
-
-def _is_finite(value: object) -> bool:
-    """Whether it can be written as JSON again: 1e999 is read as infinity."""
-    if isinstance(value, dict):
-        return all(map(_is_finite, value.values()))
-    if isinstance(value, list):
-        return all(map(_is_finite, value))
-    return not isinstance(value, float) or isfinite(value)
 
 
 def _system(messages: tuple[Message, ...]) -> str | list[dict[str, object]] | None:
@@ -191,7 +171,12 @@ def _blocks(message: Message) -> list[dict[str, object]]:
 
 
 def _tool_use(call: ToolCall) -> dict[str, object]:
-    return {"type": "tool_use", "id": call.id, "name": call.function.name, "input": _input(call)}
+    return {
+        "type": "tool_use",
+        "id": call.id,
+        "name": call.function.name,
+        "input": read_arguments(call.function.arguments),
+    }
 
 
 def _block(part: TextPart | ImagePart) -> dict[str, object]:

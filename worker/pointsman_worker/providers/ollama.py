@@ -4,7 +4,6 @@ Sources: ollama/ollama: api/types.go, server/routes.go, server/sched.go, server/
 docs.ollama.com, cloud. What ollama.com says of its limits is in no reference: that is as its users quote it.
 """
 
-import json
 import re
 from collections.abc import Mapping
 from typing import Final
@@ -16,7 +15,7 @@ from .failure import Failure
 from .json_codec import JsonCodec
 from .judging import Finish, Spoken
 from .ollama_request import body_of, problems
-from .payload import count_of, object_of, text_of, to_json
+from .payload import count_of, object_of, text_of, to_json, write_arguments
 from .protocol import Ask, WireRequest
 from .signal_table import Signal
 
@@ -153,5 +152,7 @@ def _tool_call(call: Mapping[str, object], made_up_id: str) -> ToolCall | None:
     name, arguments = text_of(function.get("name")), function.get("arguments", {})
     if name is None or not isinstance(arguments, dict):
         return None
-    written = json.dumps(arguments, ensure_ascii=False, separators=(",", ":"))
+    written = write_arguments(arguments)
+    if written is None:
+        return None
     return ToolCall(id=text_of(call.get("id")) or made_up_id, function=CalledFunction(name=name, arguments=written))

@@ -8,10 +8,9 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from pydantic_core import from_json
+from pointsman_routes import Job, Message, Tool
 
-from pointsman_routes import Job, Message, Tool, ToolCall
-
+from .payload import read_arguments
 from .protocol import Ask
 
 _LARGEST_SEED: Final = 2**32 - 2
@@ -78,7 +77,7 @@ def _turn_problems(message: Message) -> Iterator[str]:
         yield "messages: Ollama has the images of a message before its text, not in the midst of it"
     if images and "[img]" in message.text:
         yield "messages: Ollama puts an image where the text says [img]"
-    if any(_arguments(call) is None for call in message.tool_calls or ()):
+    if any(read_arguments(call.function.arguments) is None for call in message.tool_calls or ()):
         yield "tool_calls: Ollama takes arguments that are a JSON object only"
 
 
@@ -102,7 +101,8 @@ def _tool_problems(job: Job) -> Iterator[str]:
         yield "strict: Ollama holds no call to the schema of its tool"
     lost = sorted({word for tool in job.tools or () for word in _lost(tool.function.parameters or {})})
     if lost:
-        yield f"tools: Ollama drops {', '.join(lost)} from a tool's parameters"
+        named = ", ".join(word[:40] for word in lost[:5])
+        yield f"tools: Ollama drops {named} from a tool's parameters"
 
 
 def _lost(parameters: Mapping[str, object]) -> Iterator[str]:
@@ -148,7 +148,10 @@ def _turn(message: Message, names: Mapping[str, str]) -> dict[str, object]:
         turn["images"] = images
     if message.tool_calls is not None:
         turn["tool_calls"] = [
-            {"id": call.id, "function": {"name": call.function.name, "arguments": _arguments(call)}}
+            {
+                "id": call.id,
+                "function": {"name": call.function.name, "arguments": read_arguments(call.function.arguments)},
+            }
             for call in message.tool_calls
         ]
     if message.tool_call_id is not None:
@@ -157,14 +160,6 @@ def _turn(message: Message, names: Mapping[str, str]) -> dict[str, object]:
         if message.tool_call_id in names:
             turn["tool_name"] = names[message.tool_call_id]
     return turn
-
-
-def _arguments(call: ToolCall) -> dict[str, Any] | None:
-    try:
-        arguments = from_json(call.function.arguments, allow_inf_nan=False)
-    except ValueError:
-        return None
-    return arguments if isinstance(arguments, dict) else None
 
 
 def _tool(tool: Tool) -> dict[str, object]:

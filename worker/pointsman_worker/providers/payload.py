@@ -2,11 +2,15 @@
 
 import json
 from collections.abc import Mapping
+from typing import Any
 
 from pydantic_core import from_json
 
 _MOST_TOKENS = 1_000_000_000
 """A count above it is nonsense and would not fit where counts are stored."""
+_MOST_BRACKETS = 200_000
+"""No answer has as many objects and lists. Made of nothing else, one of a few megabytes would fill the memory, and stop
+the worker for seconds."""
 
 
 def parse_object(body: bytes) -> Mapping[str, object] | None:
@@ -15,6 +19,8 @@ def parse_object(body: bytes) -> Mapping[str, object] | None:
     Some vendors wrap an error's object in a list; a list of one object is that object. The parser refuses
     what Python's own lets through and cannot store: lone surrogates, nesting without end.
     """
+    if body.count(b"{") + body.count(b"[") > _MOST_BRACKETS:
+        return None
     try:
         parsed: object = from_json(body, allow_inf_nan=False)
     except ValueError:
@@ -39,6 +45,23 @@ def count_of(value: object) -> int | None:
     if isinstance(value, bool) or not isinstance(value, int):
         return None
     return value if 0 <= value <= _MOST_TOKENS else None
+
+
+def read_arguments(text: str) -> dict[str, Any] | None:
+    """The arguments of a call as the object they stand for; None if they are none, or cannot be written again."""
+    try:
+        parsed: object = from_json(text, allow_inf_nan=False)
+    except ValueError:
+        return None
+    return parsed if isinstance(parsed, dict) and write_arguments(parsed) is not None else None
+
+
+def write_arguments(arguments: Mapping[str, object]) -> str | None:
+    """The arguments of a call as text; None if JSON cannot have them: 1e999 is read as infinity."""
+    try:
+        return json.dumps(arguments, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    except ValueError:
+        return None
 
 
 def to_json(body: Mapping[str, object]) -> bytes:
