@@ -36,7 +36,8 @@ class WakeUps:
         It grows in time to stop a call that was claimed a moment before. The switch itself is in the claim: what was
         heard before a claim says nothing of the jobs it gave, since they were given while the tier was open.
         """
-        return self._off[tier] + self._off[tier.partition("/")[0]]
+        # Nearly always nothing was, and every call asks.
+        return self._off[tier] + self._off[tier.partition("/")[0]] if self._off else 0
 
     async def listen(self) -> None:
         """Listen until cancelled, through any number of lost connections."""

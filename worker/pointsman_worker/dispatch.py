@@ -73,22 +73,28 @@ class Dispatcher:
         self._switchboard = switchboard
         self._jitter = jitter
         table = office.table
+        self._reasons: dict[tuple[str, str], str | None] = {}
         self._walls = {
             name: frozenset(tier for tier in entry.route if forbidden(table, entry, tier) is not None)
             for name, entry in table.classes.items()
         }
         """By class the tiers of its route that may not serve it. In a table that was checked there are none."""
 
-    async def run(self, lease: Lease) -> bool:
+    async def run(self, lease: Lease, ended: Callable[[], object] = lambda: None) -> bool:
         """Make the call a job was leased for, and settle it.
 
-        Cancelling cuts the call; once it has ended, what came of it is settled whatever happens.
+        Args:
+            lease: the job.
+            ended: called when the call has ended. Until then cancelling cuts the call; from then on nobody may cancel,
+                or what came of it is lost.
 
         Returns:
             Whether it was written; False when the lease was lost and the answer discarded.
         """
         report = await self._ask(lease)
-        return await unbroken(self._end(lease, report))
+        ended()
+        decision = await self._judge(lease, report)
+        return await self._settle(settle_call(self._office, lease, report, decision))
 
     async def relocate(self, handed: Sequence[Lease]) -> None:
         """Settle jobs that were handed over without a call: they go elsewhere, wait, or end."""
@@ -110,10 +116,6 @@ class Dispatcher:
         """
         return await unbroken(self._withdraw(lease, report))
 
-    async def _end(self, lease: Lease, report: Report) -> bool:
-        decision = await self._judge(lease, report)
-        return await self._settle(settle_call(self._office, lease, report, decision))
-
     async def _withdraw(self, lease: Lease, report: Report) -> bool:
         task_class = self._office.table.classes.get(lease.task_class)
         if lease.job is None or task_class is None:
@@ -130,7 +132,7 @@ class Dispatcher:
         if lease.job is None or task_class is None:
             return _not_asked("not a job for this tier")
         # The claim lets none of these through. What leaves this house is worth a second look.
-        reason = forbidden(self._office.table, task_class, lease.tier)
+        reason = self._forbidden(task_class, lease.tier)
         if reason is not None:
             return _not_asked(reason)
         max_tokens = lease.job.max_tokens or task_class.max_tokens
@@ -151,7 +153,7 @@ class Dispatcher:
             return decide(self._standing(lease, task_class, _NOT_ASKED), report.outcome)
         openings = await self._openings(task_class.route)
         standing = self._standing(lease, task_class, openings)
-        if forbidden(self._office.table, task_class, lease.tier) is not None:
+        if self._forbidden(task_class, lease.tier) is not None:
             return Decision(step=relocate(standing, Reason.OFF_ROUTE))
         return decide(standing, report.outcome)
 
@@ -166,6 +168,13 @@ class Dispatcher:
             event = "worker.job_moved" if settlement.step == "move" else "worker.job_held"
             log.info(event, job_id=lease.job_id, tier=lease.tier, to=settlement.to)
         return written
+
+    def _forbidden(self, task_class: TaskClass, tier: str) -> str | None:
+        """Why the class may not be served by the tier; found once for each, since a table never changes."""
+        key = (task_class.name, tier)
+        if key not in self._reasons:
+            self._reasons[key] = forbidden(self._office.table, task_class, tier)
+        return self._reasons[key]
 
     def _next(self, lease: Lease, openings: Openings) -> Step:
         task_class = self._office.table.classes.get(lease.task_class)

@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from signal import Signals
 from typing import Any
 
@@ -110,6 +111,8 @@ class TierWorker(Worker):
         self._leases: dict[str, Lease] = {}
         self._lost: set[str] = set()
         self._cut: set[str] = set()
+        self._settling: dict[str, asyncio.Task[None]] = {}
+        """Tasks whose call has ended, by fence. Who cancels goes through `tasks`, and these are no longer there."""
         self._busy: Counter[str] = Counter()
         self._services: list[asyncio.Task[None]] = []
         self._swept = 0.0 if plan.burst else time.monotonic()
@@ -211,9 +214,11 @@ class TierWorker(Worker):
             if self.times_off(lease.tier) != score:
                 await self._dispatcher.withdraw(lease, _never_called())
                 self.jobs_withdrawn += 1
-            elif await self._dispatcher.run(lease):
+            elif await self._dispatcher.run(lease, partial(self._call_ended, job_id)):
                 self.jobs_complete += 1
         except asyncio.CancelledError:
+            if job_id in self._settling:
+                raise  # only the end of the process comes here; the lease runs out
             if job_id in self._cut:
                 await self._dispatcher.withdraw(lease, _cut_off("an operator cut the call off"))
                 self.jobs_withdrawn += 1
@@ -227,8 +232,14 @@ class TierWorker(Worker):
             self._cut.discard(job_id)
             self._leases.pop(job_id, None)
             self.tasks.pop(job_id, None)
+            self._settling.pop(job_id, None)
             self._busy[lease.tier] -= 1
             self._wakeups.event.set()
+
+    def _call_ended(self, fence: str) -> None:
+        task = self.tasks.pop(fence, None)
+        if task is not None:
+            self._settling[fence] = task
 
     async def _give_back(self, lease: Lease) -> None:
         await self._dispatcher.give_back(lease, _cut_off("the worker was stopped during the call"))
@@ -249,7 +260,7 @@ class TierWorker(Worker):
         return any(self._busy[tier] < slots for tier, slots in self.plan.slots.items())
 
     async def _nothing_left(self) -> bool:
-        return not self.tasks and self._sleep_s >= IDLE_S
+        return not self.tasks and not self._settling and self._sleep_s >= IDLE_S
 
     async def _beat(self) -> None:
         """Renew every lease, until cancelled: every few seconds, and at once when an operator aborts calls.
@@ -320,9 +331,9 @@ class TierWorker(Worker):
         """Give back what is still running, write what is still to be settled, and leave the list of the living."""
         for task in tuple(self.tasks.values()):
             task.cancel()
-        if self.tasks:
+        if running := {*self.tasks.values(), *self._settling.values()}:
             # Without Redis nothing can be given back; the leases run out and the jobs come back by themselves.
-            await asyncio.wait(self.tasks.values(), timeout=_GIVE_BACK_S)
+            await asyncio.wait(running, timeout=_GIVE_BACK_S)
         await self.stop_services()
         try:
             await self._queue.retire()

@@ -53,22 +53,23 @@ end
 
 local function number_in(gate, name) return tonumber(gate.has[name]) end
 
--- Numbers are written with six digits behind the point, text as it is, nil takes the field away.
+-- Nil takes the field away.
 local function put(gate, name, value)
   if value == nil then
     if gate.has[name] then gate.gone[#gate.gone + 1] = name end
     gate.has[name], gate.set[name] = nil, nil
     return
   end
-  if type(value) == 'number' then value = string.format(value % 1 == 0 and '%.0f' or '%.6f', value) end
   gate.has[name], gate.set[name] = value, value
 end
 
+-- Numbers are written with six digits behind the point, text as it is.
 local function write_gates()
   for scope, gate in pairs(gates) do
     if #gate.gone > 0 then redis.call('HDEL', K.gate .. scope, unpack(gate.gone)) end
     local fields = {}
     for name, value in pairs(gate.set) do
+      if type(value) == 'number' then value = string.format(value % 1 == 0 and '%.0f' or '%.6f', value) end
       fields[#fields + 1] = name
       fields[#fields + 1] = value
     end
