@@ -34,6 +34,7 @@ class _Parrot(BaseHTTPRequestHandler):
         answer: dict[str, Any] = {"error": error}
         if body["model"].startswith("faulting"):
             status = 400
+            error["message"] = f"The request that came with {key} is wrong."
         elif not body["model"].startswith("refusing"):
             message = {"role": "assistant", "content": "nothing to see"}
             pretending = body["model"].startswith("pretending")
