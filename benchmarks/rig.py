@@ -32,6 +32,7 @@ base_url = "http://127.0.0.1:{port}/v1"
 region = "local"
 [providers.loop.tiers.fast]
 model = "fast"
+limits = {{ concurrency = 100_000 }}
 [providers.loop.tiers.backup]
 model = "backup"
 [classes.bench]
