@@ -24,9 +24,9 @@ from .providers.protocol import RawReply, WireRequest
 DEFAULT_MAX_BYTES: Final = 16 * 1024 * 1024
 """Most bytes of an answer, decoded."""
 
-_KEEPALIVE_S: Final = 15.0
+_KEEPALIVE_S: Final = 4.0
 """Idle connections are given up early: a request written to one the vendor has just closed is lost, and
-nobody can say whether it was billed."""
+nobody can say whether it was billed. Node's servers and uvicorn, which vLLM and LiteLLM run on, close after 5 s."""
 _CONNECT_S: Final = 10.0
 _ONE_PIECE: Final = 256 * 1024
 """A longer request is written in pieces, or it would hold up the event loop; aiohttp warns of that."""
