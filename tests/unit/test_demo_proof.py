@@ -158,3 +158,10 @@ def test_figures_add_up() -> None:
     assert [row["requests"] for row in figures["vendors"]] == [4, 2]
     broken = replace(report, checks=prove(replace(exhibits, results=[])))
     assert not broken.figures()["ok"]
+
+
+def test_a_call_that_never_began_was_not_cut() -> None:
+    """A call that was claimed when its tier was switched off is on record as unknown and unbilled; no kill cut it."""
+    exhibits = _exhibits()
+    withdrawn = {"job_id": "switch", "provider": "openai", "outcome": "unknown", "worker": "w0", "usage_source": "none"}
+    assert _failing(replace(exhibits, attempts=[*exhibits.attempts, withdrawn])) == set()
