@@ -23,7 +23,7 @@ _SHOWN: Final = {"type": "image_url", "image_url": {"url": PICTURE}}
 
 def _called(**fields: Any) -> Job:
     """A conversation with a call of a tool that differs from the usual one."""
-    function = {**CALLED["function"], **fields.pop("function", {})}  # type: ignore[dict-item]
+    function = {**CALLED["function"], **fields.pop("function", {})}  # type: ignore[dict-item]  # a literal
     call = {**CALLED, "function": function, **fields}
     answer = {"role": "tool", "content": "rain", "tool_call_id": call["id"]}
     return chat_job(_USER, {"role": "assistant", "content": None, "tool_calls": [call]}, answer, tools=[WEATHER])

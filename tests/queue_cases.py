@@ -209,7 +209,7 @@ class Line:
         jobs, switchboard = JobQueue(redis, keep_results=KEEP), Switchboard(redis)
         clock.drive(jobs, switchboard)
         for tier in served:
-            await redis.hset(f"pointsman:gate:{tier}", "served_until", str(START_MS * 2))  # type: ignore[misc]
+            await redis.hset(f"pointsman:gate:{tier}", "served_until", str(START_MS * 2))  # type: ignore[misc]  # for both clients
         return cls(redis=redis, clock=clock, jobs=jobs, switchboard=switchboard, observer=Observer(redis), workers={})
 
     def worker(self, name: str = "w-1") -> TierQueue:

@@ -190,7 +190,7 @@ async def test_googles_own_sdk_sends_the_same(at_vertex: bool) -> None:
             base_url=f"http://127.0.0.1:{server.port}", api_version="v1" if at_vertex else "v1beta"
         )
         if at_vertex:
-            token = Credentials(token=KEY.reveal())  # type: ignore[no-untyped-call]
+            token = Credentials(token=KEY.reveal())  # type: ignore[no-untyped-call]  # google-auth has no types here
             client = Client(
                 vertexai=True, project="acme-1", location="europe-west4", credentials=token, http_options=options
             )

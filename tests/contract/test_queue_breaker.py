@@ -111,7 +111,8 @@ async def test_all_open_is_all_closed(redis: ArqRedis) -> None:
     line = await _line(redis, 9)
     open_until = str(line.clock.now_ms + OPEN_MS)
     for tier in (MAIN, SIDE, BACKUP):
-        await redis.hset(f"pointsman:gate:{tier}", mapping={"open_until": open_until, "opens": "1"})  # type: ignore[misc]
+        gate = {"open_until": open_until, "opens": "1"}
+        await redis.hset(f"pointsman:gate:{tier}", mapping=gate)  # type: ignore[misc]  # typed for both clients
     for tier in (MAIN, SIDE, BACKUP):
         claim = await line.claim(profile=make_profile(tier))
         assert claim.leases == ()

@@ -157,7 +157,7 @@ def test_tools_and_the_choice_among_them(choice: object, expected: object) -> No
             "toolSpec": {
                 "name": "get_weather",
                 "description": "The weather of a place.",
-                "inputSchema": {"json": WEATHER["function"]["parameters"]},  # type: ignore[index]
+                "inputSchema": {"json": WEATHER["function"]["parameters"]},  # type: ignore[index]  # a literal
             }
         },
         {"toolSpec": {"name": "clock", "inputSchema": {"json": {"type": "object", "properties": {}}}, "strict": True}},
@@ -308,7 +308,7 @@ def test_a_call_that_may_leave_the_declared_region_is_never_made(region: str | N
     """Converse does not say where it ran, so the wall stands before the call."""
     built = codec(region).build(ask(job(), model))
     assert isinstance(built, WireRequest if allowed else Unsupported)
-    assert allowed or built.detail.startswith("region: ")  # type: ignore[union-attr]
+    assert allowed or built.detail.startswith("region: ")  # type: ignore[union-attr]  # told by `allowed`
 
 
 TEXT = st.text(st.characters(codec="utf-8"), max_size=8)

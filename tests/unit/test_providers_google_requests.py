@@ -181,7 +181,7 @@ def test_tools_and_the_choice_among_them_are_sent(
     choice: object, strict: bool | None, config: Mapping[str, object] | None
 ) -> None:
     """Parameters stay JSON Schema; a strict one makes Google promise that arguments follow it."""
-    search = {**SEARCH, "function": {**SEARCH["function"], "strict": strict}}  # type: ignore[dict-item]
+    search = {**SEARCH, "function": {**SEARCH["function"], "strict": strict}}  # type: ignore[dict-item]  # a literal
     body = built(job(tools=[search, CLOCK], tool_choice=choice))
     function: Any = SEARCH["function"]
     assert body["tools"] == [
