@@ -64,7 +64,7 @@ residency: install ## Send random jobs through a million random configurations; 
 lock: install ## Renew the lock files in requirements/ (UPGRADE=1 takes the newest versions)
 	$(LOCK) $(if $(UPGRADE),--upgrade) --output-file requirements/runtime.txt pyproject.toml
 	$(LOCK) $(if $(UPGRADE),--upgrade) --group pyproject.toml:build --output-file requirements/build.txt
-	$(LOCK) $(if $(UPGRADE),--upgrade) --extra bedrock --extra demo --group dev --constraint requirements/runtime.txt \
+	$(LOCK) $(if $(UPGRADE),--upgrade) --extra bedrock --extra demo --extra parquet --group dev --constraint requirements/runtime.txt \
 		--output-file requirements/dev.txt pyproject.toml
 
 clean: ## Remove .venv and what the tools leave behind

@@ -34,7 +34,7 @@ from .errors import (
 )
 from .fit import Fit
 from .geography import may_be_processed_in
-from .job import Job, digest, job_id_for
+from .job import Job, job_id_for, salted_digest
 from .message import CalledFunction, ImagePart, ImageUrl, Message, TextPart, ToolCall
 from .outcome import (
     Empty,
@@ -59,25 +59,32 @@ from .record import (
     AcceptedRecord,
     AttemptFinished,
     AttemptStarted,
+    ErasureRecord,
+    ExportRecord,
     FinalRecord,
     HeldRecord,
+    KeyRecord,
     MovedRecord,
     PathStep,
+    PolicyRecord,
+    QuarantinedRecord,
     Record,
     RecordKind,
+    ReleasedRecord,
     SwitchRecord,
 )
 from .result import Requested, Response, Result, ResultError, Served, Story, TokenCount, format_usd
 from .route_table import RouteTable, build_route_table, read_route_table
 from .schema import config_schema
 from .state import JobState, Reason
-from .task_class import OnEmpty, OnExhausted, OnRefused, OnTruncated, TaskClass
+from .task_class import Acceptance, OnEmpty, OnExhausted, OnRefused, OnTruncated, TaskClass
 from .tier import Breaker, Limits, Price, Tier
 from .tool import Function, JsonSchema, NamedTool, ReasoningEffort, ResponseFormat, Tool, ToolChoice
 from .wire import Wire
 
 __all__ = [
     "MAX_RECOVERIES",
+    "Acceptance",
     "AcceptedRecord",
     "Allowance",
     "Answer",
@@ -92,8 +99,10 @@ __all__ = [
     "Decision",
     "Duration",
     "Empty",
+    "ErasureRecord",
     "Evidence",
     "Exhausted",
+    "ExportRecord",
     "Fail",
     "FinalRecord",
     "Fit",
@@ -110,6 +119,7 @@ __all__ = [
     "JobState",
     "JsonSchema",
     "KeyMissing",
+    "KeyRecord",
     "KeySource",
     "KindTraits",
     "LearnLimits",
@@ -130,10 +140,12 @@ __all__ = [
     "Overloaded",
     "PathStep",
     "PointsmanError",
+    "PolicyRecord",
     "Price",
     "Problem",
     "Provider",
     "ProviderKind",
+    "QuarantinedRecord",
     "QueueFull",
     "Rate",
     "Reason",
@@ -141,6 +153,7 @@ __all__ = [
     "Record",
     "RecordKind",
     "Refused",
+    "ReleasedRecord",
     "Requested",
     "Response",
     "ResponseFormat",
@@ -179,7 +192,6 @@ __all__ = [
     "check_surroundings",
     "config_schema",
     "decide",
-    "digest",
     "forbidden",
     "format_duration",
     "format_usd",
@@ -191,4 +203,5 @@ __all__ = [
     "read_route_table",
     "relocate",
     "rules",
+    "salted_digest",
 ]

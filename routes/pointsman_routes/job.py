@@ -130,10 +130,13 @@ def _read_back(value: dict[str, Any]) -> None:
     from_json(f"[[[{text}]]]")
 
 
-def digest(value: object) -> str:
-    """SHA-256 over compact JSON with sorted keys, as 64 hexadecimal digits."""
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return hashlib.sha256(text.encode()).hexdigest()
+def salted_digest(salt: str, text: str) -> str:
+    """What stands in a record for a text: SHA-256 of the salt, a line feed and the text in UTF-8, in hexadecimal.
+
+    Short and usual texts could be found by trying, were it not for the salt. It is kept beside the text, and deleted
+    with it: from then on nobody can tell what the digest was of.
+    """
+    return hashlib.sha256(f"{salt}\n{text}".encode("utf-8", "replace")).hexdigest()
 
 
 def job_id_for(batch_id: str, custom_id: str) -> str:

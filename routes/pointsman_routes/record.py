@@ -25,10 +25,22 @@ class RecordKind(StrEnum):
     """The job went to another tier's queue."""
     HELD = "held"
     """The job waits for a tier to open."""
+    RELEASED = "released"
+    """A held job is back in a queue: a tier it waited for is open."""
     FINAL = "final"
     """The job has reached its final state."""
     SWITCH = "switch"
     """An operator, or the dispatcher itself, closed or opened a tier or provider."""
+    POLICY_CHANGE = "policy_change"
+    """Another configuration is in force."""
+    KEY_CHANGE = "key_change"
+    """A provider's key was renewed, or the ledger is signed with another one."""
+    ERASURE = "erasure"
+    """What a job asked and was answered has been deleted."""
+    EXPORT = "export"
+    """Records were taken out of the ledger."""
+    QUARANTINED = "quarantined"
+    """Something in Redis was no record, or no job, and was put aside."""
 
 
 class AcceptedRecord(Wire):
@@ -41,7 +53,10 @@ class AcceptedRecord(Wire):
     task_class: str
     requested_tier: str
     prompt_digest: str
+    """`salted_digest` of `Job.asked()`, with the job's salt."""
     policy_digest: str
+    redriven: Literal[True] | None = None
+    """Whether it was taken in once more, from the ledger, after Redis had lost it."""
 
 
 class AttemptIdentity(Wire):
@@ -54,11 +69,14 @@ class AttemptIdentity(Wire):
     """Position of the tier on the route: 0 is the primary."""
     tier: str
     provider: str
+    owner: str | None = None
+    """Who answers for the key that was used."""
     model: str
     region: str | None
     worker: str
     fence: int
     task_class: str
+    batch_id: str | None = None
     policy_digest: str
 
 
@@ -74,6 +92,9 @@ class AttemptFinished(AttemptIdentity):
     kind: Literal[RecordKind.ATTEMPT_FINISHED] = RecordKind.ATTEMPT_FINISHED
     started_at: int
     """Microseconds since the epoch, by the Redis server's clock."""
+    duration_us: int | None = None
+    """Microseconds that the call took, by the worker's monotonic clock; None when no request was sent, or the worker
+    did not live to see it end."""
     outcome: OutcomeKind
     http_status: int | None = None
     provider_request_id: str | None = None
@@ -106,6 +127,7 @@ class MovedRecord(Wire):
 
     kind: Literal[RecordKind.MOVED] = RecordKind.MOVED
     job_id: str
+    batch_id: str | None = None
     task_class: str
     from_tier: str
     to_tier: str
@@ -118,11 +140,23 @@ class HeldRecord(Wire):
 
     kind: Literal[RecordKind.HELD] = RecordKind.HELD
     job_id: str
+    batch_id: str | None = None
     task_class: str
     tier: str
     """Where it was when nothing was left."""
     waits_for: tuple[str, ...]
     reason: Reason
+    policy_digest: str
+
+
+class ReleasedRecord(Wire):
+    """A held job is back in a queue: this tier, which it waited for, is open."""
+
+    kind: Literal[RecordKind.RELEASED] = RecordKind.RELEASED
+    job_id: str
+    batch_id: str | None = None
+    task_class: str
+    tier: str
     policy_digest: str
 
 
@@ -169,8 +203,12 @@ class FinalRecord(Wire):
     """Microseconds since the epoch."""
     policy_digest: str
     prompt_digest: str
+    """As in the accepted record."""
     response_digest: str | None = None
+    """`salted_digest` of `Answer.canonical()`, with the job's salt; None where nothing was answered."""
     error_code: str | None = None
+    rebuilt: Literal[True] | None = None
+    """Whether it was put together again from the result, after the first one had been lost on its way."""
 
 
 class SwitchRecord(Wire):
@@ -188,4 +226,94 @@ class SwitchRecord(Wire):
     policy_digest: str | None = None
 
 
-Record = AcceptedRecord | AttemptStarted | AttemptFinished | MovedRecord | HeldRecord | FinalRecord | SwitchRecord
+class PolicyRecord(Wire):
+    """Another configuration is in force than the one before."""
+
+    kind: Literal[RecordKind.POLICY_CHANGE] = RecordKind.POLICY_CHANGE
+    role: Literal["producer", "worker"]
+    """Who works by it: producers accept by one, workers decide by one."""
+    policy_digest: str
+    previous_digest: str | None = None
+    """None when none is known to have been in force."""
+    by: str
+    """The process that came with it."""
+    policy: str | None = None
+    """The canonical configuration, whose SHA-256 the digest is: `RouteTable.policy`. Travels in the outbox; the ledger
+    keeps it once, beside the records."""
+
+
+class KeyRecord(Wire):
+    """A key was changed. Neither the key nor anything made from a secret one is here."""
+
+    kind: Literal[RecordKind.KEY_CHANGE] = RecordKind.KEY_CHANGE
+    scope: str
+    """`ledger` for the key that signs checkpoints, or a provider's name."""
+    owner: str | None = None
+    """Who answers for a provider's key."""
+    key_id: str | None = None
+    """Of the ledger's: the fingerprint of the public key."""
+    public_key: str | None = None
+    """Of the ledger's: the raw public key, 64 hexadecimal digits."""
+    by: str
+
+
+class ErasureRecord(Wire):
+    """What a job asked and was answered, and the salt of its digests, have been deleted."""
+
+    kind: Literal[RecordKind.ERASURE] = RecordKind.ERASURE
+    job_id: str
+    task_class: str | None = None
+    scope: Literal["job", "subject"]
+    """Whether the job was named, or the person it is about."""
+    erased: bool
+    """Whether the ledger still held anything of it."""
+    reason: str
+    by: str
+
+
+class ExportRecord(Wire):
+    """Records were taken out of the ledger."""
+
+    kind: Literal[RecordKind.EXPORT] = RecordKind.EXPORT
+    form: str
+    """`csv`, `jsonl` or `parquet`."""
+    filters: dict[str, str]
+    """What was asked for, by option."""
+    count: int
+    """Records written."""
+    by: str
+
+
+class QuarantinedRecord(Wire):
+    """Something in Redis was no record, or no job, and was put aside."""
+
+    kind: Literal[RecordKind.QUARANTINED] = RecordKind.QUARANTINED
+    reason: str
+    """What is wrong with it; never what is in it."""
+    source: str | None = None
+    """The outbox it stood in."""
+    entry_id: str | None = None
+    """Its id there."""
+    raw_digest: str | None = None
+    """SHA-256 of its bytes."""
+    job_id: str | None = None
+    """Of something that stood in a queue: under which id."""
+    tier: str | None = None
+    policy_digest: str | None = None
+
+
+Record = (
+    AcceptedRecord
+    | AttemptStarted
+    | AttemptFinished
+    | MovedRecord
+    | HeldRecord
+    | ReleasedRecord
+    | FinalRecord
+    | SwitchRecord
+    | PolicyRecord
+    | KeyRecord
+    | ErasureRecord
+    | ExportRecord
+    | QuarantinedRecord
+)

@@ -1,5 +1,7 @@
 """The route table: every provider, tier and class of `pointsman.toml`, checked and ready to be asked."""
 
+import hashlib
+import json
 import re
 import tomllib
 from collections.abc import Iterable, Mapping
@@ -12,7 +14,7 @@ from pydantic_core import ErrorDetails
 
 from .check import check_classes, check_providers
 from .errors import ConfigError, Problem
-from .job import ClassName, digest
+from .job import ClassName
 from .provider import Name, Provider
 from .task_class import TaskClass
 from .tier import Tier
@@ -38,9 +40,17 @@ class RouteTable(Wire):
         return {tier.name: tier for provider in self.providers.values() for tier in provider.tiers.values()}
 
     @cached_property
+    def policy(self) -> str:
+        """The canonical configuration: compact JSON, keys sorted, every default written out.
+
+        Secrets are not part of it: the file only names where they are.
+        """
+        return json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+    @cached_property
     def policy_digest(self) -> str:
-        """SHA-256 of the canonical configuration. Secrets are not part of it: the file only names where they are."""
-        return digest(self.model_dump(mode="json"))
+        """SHA-256 of `policy`, as 64 hexadecimal digits."""
+        return hashlib.sha256(self.policy.encode()).hexdigest()
 
     def provider_of(self, tier: str) -> Provider:
         """The account a tier belongs to.

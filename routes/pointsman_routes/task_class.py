@@ -38,6 +38,15 @@ class OnExhausted(StrEnum):
     FAIL = "fail"
 
 
+class Acceptance(StrEnum):
+    """What must have a job before its producer is told that it is accepted."""
+
+    REDIS = "redis"
+    """The queue; the ledger follows within a second or so."""
+    LEDGER = "ledger"
+    """The ledger too: the job survives the loss of Redis with all its data."""
+
+
 class TaskClass(Wire):
     """A kind of work: its route, quality floor, allowed regions, deadline."""
 
@@ -68,6 +77,10 @@ class TaskClass(Wire):
     """What a refusal does."""
     on_exhausted: OnExhausted = OnExhausted.HOLD
     """What happens when no tier is left; a held job waits until its deadline."""
+    keep_content: Duration = timedelta(days=30)
+    """How long the ledger keeps what was asked and answered, from the job's end; 0 keeps none."""
+    acceptance: Acceptance = Acceptance.REDIS
+    """What must have a job before its producer is told that it is accepted."""
 
     @property
     def primary(self) -> str:
