@@ -42,6 +42,8 @@ DEADLINE_MS = 3_600_000
 SPILL_MS = 300_000
 POISON = 3
 KEEP = timedelta(hours=1)
+SALT = "0123456789abcdefghij-_"
+"""As long as those that producers make."""
 _EVERYTHING = """
 local all = {}
 for _, key in ipairs(redis.call('KEYS', '*')) do
@@ -104,7 +106,7 @@ def new_job(job_id: str, **changes: Any) -> NewJob:
         "job_id": job_id,
         "task_class": "triage",
         "tier": MAIN,
-        "envelope": encode_envelope(make_job(job_id), START_MS),
+        "envelope": encode_envelope(make_job(job_id), START_MS, salt=SALT),
         "characters": 40,
         "max_tokens": 10,
         "prompt_digest": "0123456789abcdef" * 4,
@@ -122,6 +124,7 @@ def make_lease(**changes: Any) -> Lease:
         "tier": MAIN,
         "fence": "7",
         "job": make_job(),
+        "salt": SALT,
         "reason": None,
         "attempt": 1,
         "failures": 0,

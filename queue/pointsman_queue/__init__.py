@@ -1,7 +1,7 @@
 """Redis: every key name, every Lua script with its one typed caller; leases, buckets, outbox."""
 
 from .connection import MISSING, client, connect, place, redis_errors, redis_settings
-from .envelope import FUNCTION, decode_envelope, encode_envelope, from_json, to_json
+from .envelope import FUNCTION, Opened, decode_envelope, encode_envelope, from_json, to_json
 from .gate import BreakerState, Gate, LearnedLimit, read_gate
 from .job_queue import Admission, BatchProgress, JobQueue, NewJob
 from .lease import Claim, Lease, Renewal
@@ -34,6 +34,7 @@ __all__ = [
     "Lease",
     "NewJob",
     "Observer",
+    "Opened",
     "Openings",
     "Outbox",
     "OutboxEntry",

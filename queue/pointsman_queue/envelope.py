@@ -1,7 +1,8 @@
 """arq's job envelope, with JSON on both sides."""
 
 import json
-from typing import Any
+from json.encoder import encode_basestring
+from typing import Any, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -19,6 +20,15 @@ class _Envelope(BaseModel):
 
     f: str
     a: tuple[Job]
+    k: Any = None
+
+
+class Opened(NamedTuple):
+    """What an envelope of ours holds."""
+
+    job: Job
+    salt: str | None
+    """Of the digests in the job's records; None in an envelope written by a version that had none."""
 
 
 def to_json(value: dict[str, Any]) -> bytes:
@@ -34,22 +44,32 @@ def from_json(data: bytes) -> dict[str, Any]:
     return value
 
 
-def encode_envelope(job: Job, enqueued_at_ms: int, *, asked: str | None = None) -> bytes:
-    """Wrap a job as arq does.
+def encode_envelope(job: Job, enqueued_at_ms: int, *, salt: str | None = None, asked: str | None = None) -> bytes:
+    """Wrap a job as arq does, its salt as the work's one keyword argument.
 
     Args:
         job: the job.
         enqueued_at_ms: the producer's clock, milliseconds since the epoch; for people who look at the queue.
+        salt: for the digests in the job's records.
         asked: from `job.asked()`, if it is at hand.
     """
+    beside = b"" if salt is None else b'"salt":%b' % encode_basestring(salt).encode()
     # What arq's `serialize_job` writes, put together by hand: this is the inner loop of every submission.
-    return b'{"t":null,"f":"%b","a":[%b],"k":{},"et":%d}' % (_FUNCTION, job.to_wire(asked).encode(), enqueued_at_ms)
+    return b'{"t":null,"f":"%b","a":[%b],"k":{%b},"et":%d}' % (
+        _FUNCTION,
+        job.to_wire(asked).encode(),
+        beside,
+        enqueued_at_ms,
+    )
 
 
-def decode_envelope(data: bytes) -> Job | None:
-    """The job in an envelope; None when this is not one of ours, however it came to be there."""
+def decode_envelope(data: bytes) -> Opened | None:
+    """Job and salt of an envelope; None when this is not one of ours, however it came to be there."""
     try:
         envelope = _Envelope.model_validate_json(data)
     except ValidationError:
         return None
-    return envelope.a[0] if envelope.f == FUNCTION else None
+    if envelope.f != FUNCTION:
+        return None
+    salt = envelope.k.get("salt") if isinstance(envelope.k, dict) else None
+    return Opened(envelope.a[0], salt if isinstance(salt, str) and salt else None)

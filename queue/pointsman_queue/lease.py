@@ -19,6 +19,8 @@ class Lease(NamedTuple):
     """Only this number may settle the job."""
     job: Job | None
     """None when what is in Redis is not a job's envelope."""
+    salt: str | None
+    """Of the digests in its records; None when there is no job, or an older version took it in."""
     reason: str | None
     """Why the job is handed over without a call; None for one to be called."""
     attempt: int
@@ -89,11 +91,13 @@ def read_lease(tier: str, now_us: int, entry: list[Any]) -> Lease:
     (job_id, envelope, fence, calls, failures, tries, recoveries, path, barred, accepted, deadline, cost,
      tokens_in, tokens_out, task_class, batch, skipped, refusals, *handed) = entry  # fmt: skip
     reason, more = (*handed, None, None)[:2]
+    opened = decode_envelope(envelope)
     return Lease(
         job_id=job_id.decode(),
         tier=tier,
         fence=fence.decode(),
-        job=decode_envelope(envelope),
+        job=opened.job if opened is not None else None,
+        salt=opened.salt if opened is not None else None,
         reason=reason.decode() if reason is not None else None,
         attempt=int(calls),
         failures=int(failures),

@@ -102,6 +102,7 @@ class Observer:
             return None
         with redis_errors():
             envelope = await self._redis.get(keys.ENVELOPE + job_id)
+        opened = decode_envelope(envelope) if envelope is not None else None
         return JobView(
             job_id=job_id,
             state=JobState(fields["state"]),
@@ -113,7 +114,7 @@ class Observer:
             attempts=int(fields.get("calls", 0)),
             failures=int(fields.get("failures", 0)),
             path=fields.get("path", ""),
-            job=decode_envelope(envelope) if envelope is not None else None,
+            job=opened.job if opened is not None else None,
         )
 
     async def _workers(self) -> dict[str, dict[str, Any]]:

@@ -49,17 +49,18 @@ def test_version() -> None:
 
 
 def test_envelope_is_arqs() -> None:
-    """What we write is what arq writes with a JSON serializer, and arq reads it back."""
+    """What we write is what arq writes with a JSON serializer, and arq reads it back; the salt is a keyword of the work."""
     job = make_job()
     wire = {
         "custom_id": "t-1",
         "class": "triage",
         "messages": [{"role": "user", "content": "Which way?"}],
     }
-    written = encode_envelope(job, 1234)
-    assert written == serialize_job(FUNCTION, (wire,), {}, None, 1234, serializer=to_json)
-    read: tuple[object, ...] = deserialize_job_raw(written, deserializer=from_json)
-    assert read == (FUNCTION, [wire], {}, None, 1234)
+    for salt in ("0123456789abcdefghij-_", 'any "text"\n\u00fc'):
+        written = encode_envelope(job, 1234, salt=salt)
+        assert written == serialize_job(FUNCTION, (wire,), {"salt": salt}, None, 1234, serializer=to_json)
+        read: tuple[object, ...] = deserialize_job_raw(written, deserializer=from_json)
+        assert read == (FUNCTION, [wire], {"salt": salt}, None, 1234)
 
 
 @pytest.mark.parametrize(
@@ -84,8 +85,29 @@ def test_envelope_is_arqs() -> None:
     ],
 )
 def test_round_trip(job: Job) -> None:
-    """A job comes out of its envelope as it went in."""
-    assert decode_envelope(encode_envelope(job, 0)) == job
+    """A job comes out of its envelope as it went in, its salt beside it."""
+    assert decode_envelope(encode_envelope(job, 0, salt="0123456789abcdefghij-_")) == (job, "0123456789abcdefghij-_")
+
+
+@pytest.mark.parametrize(
+    "beside",
+    [
+        b"",
+        b',"k":{}',
+        b',"k":null',
+        b',"k":[1]',
+        b',"k":7',
+        b',"k":{"salt":null}',
+        b',"k":{"salt":1}',
+        b',"k":{"salt":""}',
+    ]
+    + [b',"k":{"salt":["a"]}'],
+)
+def test_no_salt_is_no_error(beside: bytes) -> None:
+    """An envelope of an older version, or one whose salt is no text, still holds its job; there is just no salt."""
+    job = make_job()
+    data = b'{"t":null,"f":"dispatch","a":[%b]%b,"et":1}' % (job.to_wire().encode(), beside)
+    assert decode_envelope(data) == (job, None)
 
 
 @pytest.mark.parametrize(
