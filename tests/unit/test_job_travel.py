@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from pointsman_producer import LineProblem
 from pointsman_producer.line_parser import LineParser
-from pointsman_queue import decode_envelope, encode_envelope
+from pointsman_queue import Opened, decode_envelope, encode_envelope
 from pointsman_routes import Job
 
 FIELDS: dict[str, Any] = {"custom_id": "t-1", "class": "triage", "messages": [{"role": "user", "content": "hello"}]}
@@ -38,7 +38,8 @@ def test_any_json_travels_whole(parameters: object, schema: object, metadata: ob
     form = {"type": "json_schema", "json_schema": {"name": "n", "schema": schema}}
     job = Job.model_validate({**FIELDS, "tools": _tools(parameters), "response_format": form, "metadata": metadata})
     opened = decode_envelope(encode_envelope(job, 1, salt="s"))
-    assert opened == (job, "s")
+    assert opened is not None
+    assert opened == Opened(job, "s")
     assert opened.job.asked() == job.asked()
 
 

@@ -49,7 +49,7 @@ def test_version() -> None:
 
 
 def test_envelope_is_arqs() -> None:
-    """What we write is what arq writes with a JSON serializer, and arq reads it back; the salt is a keyword of the work."""
+    """What we write is what arq writes with a JSON serializer, and arq reads it back, the salt as a keyword."""
     job = make_job()
     wire = {
         "custom_id": "t-1",
@@ -100,8 +100,8 @@ def test_round_trip(job: Job) -> None:
         b',"k":{"salt":null}',
         b',"k":{"salt":1}',
         b',"k":{"salt":""}',
-    ]
-    + [b',"k":{"salt":["a"]}'],
+        b',"k":{"salt":["a"]}',
+    ],
 )
 def test_no_salt_is_no_error(beside: bytes) -> None:
     """An envelope of an older version, or one whose salt is no text, still holds its job; there is just no salt."""
