@@ -7,7 +7,7 @@ from typing import Any
 from arq import ArqRedis
 from sqlalchemy import event
 
-from pointsman_audit import Batch, Ledger, Recorder
+from pointsman_audit import Batch, Head, Ledger, Recorder
 from pointsman_queue import Outbox, OutboxEntry
 
 STEPS = ("before_read", "after_read", "before_commit", "after_commit", "after_trim")
@@ -60,20 +60,20 @@ class FatalLedger(Ledger):
     def __init__(self, url: str, point: FatalPoint) -> None:
         super().__init__(url)
         self.point = point
-        self.writing = False
+        self.appending = False
         event.listen(self._engine.sync_engine, "commit", self._committing)
 
     def _committing(self, _: Any) -> None:
-        if self.writing:
+        if self.appending:
             self.point.reach("before_commit")
 
-    async def append(self, batch: Batch) -> int | None:
+    async def append(self, batch: Batch) -> Head | None:
         """Append."""
-        self.writing = True
+        self.appending = True
         try:
             found = await super().append(batch)
         finally:
-            self.writing = False
+            self.appending = False
         self.point.reach("after_commit")
         return found
 

@@ -1,15 +1,19 @@
 """The audit room: the recorder moves records from the outbox to the ledger, and the ledger answers questions."""
 
-from .batch import Batch, StoredAnswer
+from .batch import Batch
+from .chain import GENESIS, Head, canonical, link, text_hash
+from .content_intake import ContentIntake
+from .duty import Duty
 from .errors import (
     FilterInvalid,
+    LedgerBroken,
     LedgerNotMigrated,
     LedgerRefused,
     LedgerTooNew,
     LedgerUnavailable,
     LedgerUrlInvalid,
 )
-from .intake import Garbage
+from .intake import Draft, Garbage, draft_of
 from .ledger import Ledger, OutcomeCount
 from .listing import ATTEMPT_FIELDS, FINAL_FIELDS, ShownRecord
 from .record_filter import ListedKind, RecordFilter
@@ -18,10 +22,16 @@ from .recorder import Recorder
 __all__ = [
     "ATTEMPT_FIELDS",
     "FINAL_FIELDS",
+    "GENESIS",
     "Batch",
+    "ContentIntake",
+    "Draft",
+    "Duty",
     "FilterInvalid",
     "Garbage",
+    "Head",
     "Ledger",
+    "LedgerBroken",
     "LedgerNotMigrated",
     "LedgerRefused",
     "LedgerTooNew",
@@ -32,5 +42,8 @@ __all__ = [
     "RecordFilter",
     "Recorder",
     "ShownRecord",
-    "StoredAnswer",
+    "canonical",
+    "draft_of",
+    "link",
+    "text_hash",
 ]

@@ -1,25 +1,22 @@
 """A batch: what was read from the outbox in one go, written to the ledger in one transaction."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import delete, insert, select, text, update
+from sqlalchemy import insert, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from pointsman_queue import START
+from pointsman_routes import QuarantinedRecord
 
-from .intake import Garbage, Row
-from .schema import answers, ledger_head, outbox_cursor, quarantine, records
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StoredAnswer:
-    """The result line of a succeeded job, for a time."""
-
-    job_id: str
-    result: str
-    stored_at: int
-    expires_at: int
+from . import open_work, sequencer
+from .chain import Head
+from .columns import Facet
+from .content import Answered, Asked, store
+from .intake import Draft, Garbage, draft_of
+from .schema import outbox_cursor, quarantine
+from .sequencer import FacetIds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,37 +29,48 @@ class Batch:
     """The cursor they were read after."""
     until: str
     """The last entry's id: the cursor from now on."""
-    rows: tuple[Row, ...] = ()
-    garbage: tuple[Garbage, ...] = ()
-    answers: tuple[StoredAnswer, ...] = ()
+    entries: tuple[Draft | Garbage, ...] = ()
+    asked: tuple[Asked, ...] = ()
+    answered: tuple[Answered, ...] = ()
+
+    @property
+    def drafts(self) -> tuple[Draft, ...]:
+        """The entries that are records."""
+        return tuple(entry for entry in self.entries if not isinstance(entry, Garbage))
+
+    @property
+    def garbage(self) -> tuple[Garbage, ...]:
+        """The entries that are none."""
+        return tuple(entry for entry in self.entries if isinstance(entry, Garbage))
 
 
-async def write_batch(connection: AsyncConnection, batch: Batch) -> int | None:
+async def write_batch(
+    connection: AsyncConnection, batch: Batch, facet_ids: FacetIds
+) -> tuple[Head, Mapping[Facet, int]] | None:
     """Append a batch inside the caller's transaction; the records get the next numbers.
 
-    The lock on the head makes recorders take turns, and the cursor is looked at under that lock: that is why no
-    record is there twice, no number is missing, and any number of recorders may run.
+    Recorders take turns, and the cursor is looked at in one's turn: that is why no record is there twice, no number is
+    missing, and any number of recorders may run. An entry that is no record is put aside, and a record says so.
 
     Returns:
-        The number of the last record, or None if another recorder has moved the cursor in the meantime; nothing
-        was written then.
+        Where the chain ends, and the facets to be remembered once this is committed; None if another recorder has
+        moved the cursor in the meantime: nothing was written then.
+
+    Raises:
+        LedgerBroken: if the end of the chain was changed by somebody else.
     """
     await _insist_on_disk(connection)
-    last = (await connection.execute(select(ledger_head.c.last_seq).with_for_update())).scalar_one()
+    head = await sequencer.take_turn(connection)
     if await read_cursor(connection, batch.source) != batch.after:
         return None
-    if batch.rows:
-        await connection.execute(
-            insert(records), [{"seq": seq, **row} for seq, row in enumerate(batch.rows, start=last + 1)]
-        )
-        last += len(batch.rows)
-        await connection.execute(update(ledger_head).values(last_seq=last))
+    drafts = [entry if isinstance(entry, Draft) else _told(batch.source, entry) for entry in batch.entries]
+    head, found = await sequencer.append(connection, head, drafts, facet_ids)
+    await open_work.follow(connection, drafts)
+    await store(connection, batch.asked, batch.answered)
     if batch.garbage:
         await connection.execute(insert(quarantine), [_quarantined(batch.source, entry) for entry in batch.garbage])
-    if batch.answers:
-        await _store_answers(connection, batch.answers)
     await _move_cursor(connection, batch)
-    return int(last)
+    return head, found
 
 
 async def _insist_on_disk(connection: AsyncConnection) -> None:
@@ -95,22 +103,10 @@ async def _move_cursor(connection: AsyncConnection, batch: Batch) -> None:
     await connection.execute(update(outbox_cursor).where(mine).values(entry_id=batch.until))
 
 
-async def _store_answers(connection: AsyncConnection, stored: tuple[StoredAnswer, ...]) -> None:
-    # A job whose final record comes twice, after Redis lost its last second, keeps the later answer.
-    latest = {answer.job_id: answer for answer in stored}
-    await connection.execute(delete(answers).where(answers.c.job_id.in_(latest)))
-    await connection.execute(
-        insert(answers),
-        [
-            {
-                "job_id": answer.job_id,
-                "result": answer.result,
-                "stored_at": answer.stored_at,
-                "expires_at": answer.expires_at,
-            }
-            for answer in latest.values()
-        ],
-    )
+def _told(source: str, entry: Garbage) -> Draft:
+    """What a record says of an entry that is none; what was in it stays out of the chain."""
+    record = QuarantinedRecord(reason=entry.reason, source=source, entry_id=entry.entry_id, raw_digest=entry.raw_digest)
+    return draft_of(record, entry.at)
 
 
 def _quarantined(source: str, entry: Garbage) -> dict[str, Any]:

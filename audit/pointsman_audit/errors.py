@@ -2,6 +2,7 @@
 
     PointsmanError                 exit code 1
     |-- LedgerRefused              the database will not take a statement; a defect, not an outage
+    |-- LedgerBroken               somebody else has changed the records; nothing is added to such a ledger
     |-- UsageProblem               exit code 2
     |   |-- LedgerUrlInvalid       the ledger's URL names no database this version can use
     |   |-- LedgerTooNew           the ledger was migrated by a later version
@@ -18,6 +19,10 @@ from pointsman_routes import PointsmanError, ServiceUnavailable, UsageProblem
 
 class LedgerRefused(PointsmanError):
     """The database will not take a statement; waiting does not help, so the reason is in the message."""
+
+
+class LedgerBroken(PointsmanError):
+    """Somebody else has changed the ledger's records; `pointsman audit verify` says where."""
 
 
 class LedgerUrlInvalid(UsageProblem):

@@ -1,14 +1,14 @@
-"""From an outbox entry to a row of the ledger, or to the reason why it is no record.
+"""From an outbox entry to a draft of a record, or to the reason why it is no record.
 
 The contract's models are not run over every record: they have been built from those models a moment ago, and a
 recorder that is older than the workers must not refuse what it does not know yet. Seen to here: that it is a JSON
-object of a known kind with every field the contract requires, and that what goes into a column is of the
-column's type. A field nobody declared stays in the body and is not shown.
+object of a known kind with every field the contract requires, that canonical JSON can express it, and that what goes
+into a column is of the column's type. A field nobody declared stays in the record and is not shown.
 """
 
-import json
+import hashlib
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic_core import from_json
 
@@ -17,19 +17,24 @@ from pointsman_routes import (
     AcceptedRecord,
     AttemptFinished,
     AttemptStarted,
+    ErasureRecord,
+    ExportRecord,
     FinalRecord,
     HeldRecord,
+    KeyRecord,
     MovedRecord,
-    OutcomeKind,
+    PolicyRecord,
+    QuarantinedRecord,
+    Record,
     RecordKind,
+    ReleasedRecord,
     SwitchRecord,
     Wire,
 )
 
+from .chain import expressible
+from .columns import Columns, Unreadable, columns_of, time_name
 from .moment import LATEST
-
-Row = dict[str, Any]
-"""A row of `records` without its number."""
 
 CONTRACT: dict[RecordKind, type[Wire]] = {
     RecordKind.ACCEPTED: AcceptedRecord,
@@ -37,46 +42,37 @@ CONTRACT: dict[RecordKind, type[Wire]] = {
     RecordKind.ATTEMPT_FINISHED: AttemptFinished,
     RecordKind.MOVED: MovedRecord,
     RecordKind.HELD: HeldRecord,
+    RecordKind.RELEASED: ReleasedRecord,
     RecordKind.FINAL: FinalRecord,
     RecordKind.SWITCH: SwitchRecord,
+    RecordKind.POLICY_CHANGE: PolicyRecord,
+    RecordKind.KEY_CHANGE: KeyRecord,
+    RecordKind.ERASURE: ErasureRecord,
+    RecordKind.EXPORT: ExportRecord,
+    RecordKind.QUARANTINED: QuarantinedRecord,
 }
-TIME_NAMES: dict[RecordKind, str] = {
-    RecordKind.ACCEPTED: "accepted_at",
-    RecordKind.ATTEMPT_STARTED: "started_at",
-    RecordKind.ATTEMPT_FINISHED: "finished_at",
-    RecordKind.MOVED: "at",
-    RecordKind.HELD: "at",
-    RecordKind.FINAL: "finished_at",
-    RecordKind.SWITCH: "at",
-}
-"""What the outbox's `at` is called in a record of that kind."""
-
 LONGEST_RECORD = 1_000_000
 """Bytes; a record is about one thousand."""
 _LONGEST_RAW = 65_536
-_LONGEST_TEXT = 1024
-"""Bytes in a column; an index entry of PostgreSQL has room for 2,704 in all."""
 _LARGEST = 2**63 - 1
 _KINDS = frozenset(kind.value for kind in RecordKind)
 _REQUIRED = {
     kind: tuple(name for name, field in model.model_fields.items() if field.is_required())
     for kind, model in CONTRACT.items()
 }
-_encode = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False).encode
-"""Compact, sorted, and ASCII only: an escape carries what a text column cannot, a NUL."""
-_TEXTS = ("job_id", "batch_id", "custom_id", "task_class", "state", "outcome")
-_NUMBERS = ("attempt", "fence")
-_FLAGS = ("downgraded", "mismatch")
+_NAMED_JOB = frozenset(kind for kind, names in _REQUIRED.items() if "job_id" in names)
 _MOMENTS = ("accepted_at", "started_at", "finished_at")
-_TRACK = {
-    RecordKind.ACCEPTED: ("requested_tier", None),
-    RecordKind.ATTEMPT_STARTED: ("tier", "model"),
-    RecordKind.ATTEMPT_FINISHED: ("tier", "model"),
-    RecordKind.MOVED: ("from_tier", None),
-    RecordKind.HELD: ("tier", None),
-    RecordKind.SWITCH: ("scope", None),
-}
-"""Which fields are the `tier` and `model` a record is found by; a final record's are chosen in `_track`."""
+
+
+class Draft(NamedTuple):
+    """A record that has no number yet."""
+
+    kind: RecordKind
+    columns: Columns
+    body: dict[str, Any]
+    """The record, with its own time; the chain adds number and `prev_hash`."""
+    policy: str | None = None
+    """The configuration that came with it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,65 +85,71 @@ class Garbage:
     """What is wrong with it; names fields, never what is in them."""
     raw: str
     """The entry as text, cut off after 64 Ki characters; bytes that are no text are written as `\\xNN`."""
+    raw_digest: str
+    """SHA-256 of the whole entry."""
 
 
-class _Unreadable(Exception):
-    """An entry is no record; the message says why."""
-
-
-def read_entry(entry: OutboxEntry) -> Row | Garbage:
-    """Make a row of an entry, or say why not. Never raises, whatever the entry holds."""
+def read_entry(entry: OutboxEntry) -> Draft | Garbage:
+    """Make a draft of an entry, or say why not. Never raises, whatever the entry holds."""
     try:
-        return _row(entry)
-    except _Unreadable as problem:
+        return _draft(entry)
+    except Unreadable as problem:
         # Cut first: a megabyte of garbage need not be decoded to keep its beginning.
         raw = entry.record[:_LONGEST_RAW].decode("utf-8", "backslashreplace").replace("\0", "\\x00")
-        at = entry.at if entry.at <= _LARGEST else 0
-        return Garbage(entry_id=entry.entry_id, at=at, reason=str(problem), raw=raw[:_LONGEST_RAW])
+        return Garbage(
+            entry_id=entry.entry_id,
+            at=entry.at if entry.at <= _LARGEST else 0,
+            reason=str(problem),
+            raw=raw[:_LONGEST_RAW],
+            raw_digest=hashlib.sha256(entry.record).hexdigest(),
+        )
 
 
-def _row(entry: OutboxEntry) -> Row:
+def draft_of(record: Record, at: int) -> Draft:
+    """The draft of an act that the ledger itself is the scene of.
+
+    Args:
+        record: a record without its time.
+        at: microseconds since the epoch.
+    """
+    body = record.model_dump(mode="json")
+    kind = RecordKind(body["kind"])
+    body[time_name(kind)] = at
+    return Draft(kind, columns_of(kind, body), body)
+
+
+def _draft(entry: OutboxEntry) -> Draft:
     body = _body(entry.record)
     kind = _kind(body)
     if not 0 < entry.at <= LATEST:
-        raise _Unreadable("no time")
+        raise Unreadable("no time")
     for name in _REQUIRED[kind]:
         if name not in body:
-            raise _Unreadable(f"{name} is missing")
-    body[TIME_NAMES[kind]] = entry.at
+            raise Unreadable(f"{name} is missing")
+    body[time_name(kind)] = entry.at
     for name in _MOMENTS:
         if name in body:
             _moment(body, name)
-    if kind is not RecordKind.SWITCH and not body["job_id"]:
-        raise _Unreadable("job_id is empty")
-    tier, model = _track(kind, body)
-    row: Row = {"kind": kind.value, "at": entry.at, "tier": tier, "model": model}
-    row.update((name, _text(body, name)) for name in _TEXTS)
-    row.update((name, _number(body, name)) for name in _NUMBERS)
-    row.update((name, _flag(body, name)) for name in _FLAGS)
-    row["fallback"] = _fallback(kind, body)
-    row["mismatch"] = row["mismatch"] or row["outcome"] == OutcomeKind.MISROUTED
-    row["body"] = _canonical(body)
-    return row
-
-
-def _canonical(body: dict[str, Any]) -> str:
-    try:
-        return _encode(body)
-    except ValueError:
-        # 1e999 is JSON and yet no number: it is read as infinite, which JSON cannot say.
-        raise _Unreadable("a number is too large") from None
+    if kind in _NAMED_JOB and not body["job_id"]:
+        raise Unreadable("job_id is empty")
+    policy = _policy(body) if kind is RecordKind.POLICY_CHANGE else None
+    # The chain's own; whoever wrote them into the outbox did not know them.
+    body.pop("seq", None)
+    body.pop("prev_hash", None)
+    if not expressible(body):
+        raise Unreadable("a number is too large")
+    return Draft(kind, columns_of(kind, body), body, policy)
 
 
 def _body(record: bytes) -> dict[str, Any]:
     if len(record) > LONGEST_RECORD:
-        raise _Unreadable("too long")
+        raise Unreadable("too long")
     try:
         body = from_json(record, allow_inf_nan=False)
     except ValueError:
-        raise _Unreadable("not JSON") from None
+        raise Unreadable("not JSON") from None
     if not isinstance(body, dict):
-        raise _Unreadable("not an object")
+        raise Unreadable("not an object")
     return body
 
 
@@ -155,55 +157,21 @@ def _kind(body: dict[str, Any]) -> RecordKind:
     kind = body.get("kind")
     # Text first: a list cannot be looked up.
     if not isinstance(kind, str) or kind not in _KINDS:
-        raise _Unreadable("unknown kind")
+        raise Unreadable("unknown kind")
     return RecordKind(kind)
 
 
-def _track(kind: RecordKind, body: dict[str, Any]) -> tuple[str | None, str | None]:
-    """The tier and model a record is found by: of a final record the served ones, or else the requested ones."""
-    if kind is RecordKind.FINAL:
-        # Together: a served tier whose vendor named no model must not be found under the primary's model.
-        side = "served" if body.get("served_tier") is not None else "requested"
-        return _text(body, f"{side}_tier"), _text(body, f"{side}_model")
-    tier, model = _TRACK[kind]
-    return _text(body, tier), None if model is None else _text(body, model)
-
-
-def _fallback(kind: RecordKind, body: dict[str, Any]) -> bool:
-    if kind is RecordKind.FINAL:
-        return body.get("fallback_reason") is not None
-    return (_number(body, "hop") or 0) > 0
-
-
-def _text(body: dict[str, Any], name: str) -> str | None:
-    value = body.get(name)
-    if value is None:
+def _policy(body: dict[str, Any]) -> str | None:
+    """Take the configuration out: it is kept once, under its digest, which stays."""
+    policy = body.pop("policy", None)
+    if policy is None:
         return None
-    if not isinstance(value, str):
-        raise _Unreadable(f"{name} is no text")
-    if len(value) > _LONGEST_TEXT or (not value.isascii() and len(value.encode()) > _LONGEST_TEXT):
-        raise _Unreadable(f"{name} is too long")
-    # A column only helps to find the record; its body keeps the text as it was.
-    return value.replace("\0", "\\x00")
-
-
-def _number(body: dict[str, Any], name: str) -> int | None:
-    value = body.get(name)
-    if value is None:
-        return None
-    if type(value) is not int or not -_LARGEST <= value <= _LARGEST:
-        raise _Unreadable(f"{name} is no whole number")
-    return value
-
-
-def _flag(body: dict[str, Any], name: str) -> bool:
-    value = body.get(name, False)
-    if not isinstance(value, bool):
-        raise _Unreadable(f"{name} is neither true nor false")
-    return value
+    if not isinstance(policy, str) or hashlib.sha256(policy.encode()).hexdigest() != body["policy_digest"]:
+        raise Unreadable("policy is not what policy_digest says")
+    return policy
 
 
 def _moment(body: dict[str, Any], name: str) -> None:
     value = body[name]
     if type(value) is not int or not 0 <= value <= LATEST:
-        raise _Unreadable(f"{name} is no moment")
+        raise Unreadable(f"{name} is no moment")

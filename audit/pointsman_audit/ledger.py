@@ -7,21 +7,26 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
-from sqlalchemy import Select, delete, func, select
+from sqlalchemy import Select, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from pointsman_routes import RecordKind
 
+from . import sequencer
 from .address import LedgerAddress
 from .batch import Batch, read_cursor, write_batch
+from .chain import Head
+from .content import forget_expired
 from .engine import build_engine, for_writing, keep_write_ahead_log
 from .errors import LedgerNotMigrated
 from .faults import ledger_faults
+from .intake import Draft
 from .listing import ShownRecord, as_listed, as_told
 from .migration import require_current, upgrade
 from .moment import Clock, to_micros, utc_now
 from .record_filter import ListedKind, RecordFilter, conditions
-from .schema import answers, ledger_head, quarantine, records
+from .schema import content, facets, ledger_head, policies, quarantine, records
+from .sequencer import FacetIds
 
 BUSY_TIMEOUT = timedelta(seconds=5)
 """How long SQLite waits for another process's lock."""
@@ -59,6 +64,7 @@ class Ledger:
         with ledger_faults(self._address):
             self._engine = build_engine(self._address, busy_timeout=busy_timeout)
             self._writer = for_writing(self._engine)
+        self._facet_ids = FacetIds()
 
     @classmethod
     @asynccontextmanager
@@ -116,7 +122,7 @@ class Ledger:
         if path is not None and not _exists(path):
             # Connecting would leave an empty file behind.
             raise LedgerNotMigrated(f"there is no ledger at {self} yet; start `pointsman recorder` once")
-        async with self._reading() as connection:
+        async with self.reading() as connection:
             await connection.run_sync(require_current, self.address)
 
     async def close(self) -> None:
@@ -126,27 +132,42 @@ class Ledger:
 
     async def cursor(self, source: str) -> str:
         """The last entry of an outbox that is in the ledger; the outbox's start if none is."""
-        async with self._reading() as connection:
+        async with self.reading() as connection:
             return await read_cursor(connection, source)
 
-    async def append(self, batch: Batch) -> int | None:
+    async def append(self, batch: Batch) -> Head | None:
         """Write a batch: all of it or, on any error, nothing.
 
         Weakness: when the connection breaks during the commit nobody knows which; ask for the cursor again.
 
         Returns:
-            The number of the last record, or None if another recorder was faster and nothing was written.
-        """
-        with ledger_faults(self._address):
-            async with self._writer.begin() as connection:
-                return await write_batch(connection, batch)
+            Where the chain ends, or None if another recorder was faster and nothing was written.
 
-    async def forget_answers(self) -> int:
-        """Delete the answers whose time is over; says how many."""
-        with ledger_faults(self._address):
-            async with self._writer.begin() as connection:
-                over = answers.c.expires_at <= to_micros(self._clock())
-                return (await connection.execute(delete(answers).where(over))).rowcount
+        Raises:
+            LedgerBroken: if the end of the chain was changed by somebody else.
+        """
+        async with self.writing() as connection:
+            written = await write_batch(connection, batch, self._facet_ids)
+        if written is None:
+            return None
+        head, found = written
+        self._facet_ids.remember(found)
+        return head
+
+    async def append_acts(self, connection: AsyncConnection, drafts: Sequence[Draft]) -> Head:
+        """Append records of what is being done to the ledger itself, in the transaction that does it.
+
+        Args:
+            connection: from `writing`.
+            drafts: from `draft_of`.
+        """
+        head, _ = await sequencer.append(connection, await sequencer.take_turn(connection), drafts, self._facet_ids)
+        return head
+
+    async def forget_content(self) -> int:
+        """Delete what was asked and answered by jobs whose time is over; says by how many."""
+        async with self.writing() as connection:
+            return await forget_expired(connection, to_micros(self._clock()))
 
     async def list(self, wanted: RecordFilter) -> AsyncIterator[ShownRecord]:
         """Records, oldest first as in a log; `limit` takes the newest ones and shows these oldest first.
@@ -177,9 +198,11 @@ class Ledger:
             wanted: narrows which attempts; its kind and limit say nothing here.
         """
         asked = replace(wanted, kind=ListedKind.ATTEMPT, limit=None)
-        by = (records.c.tier, records.c.task_class, records.c.outcome)
-        query = select(*by, func.count().label("calls")).where(
-            records.c.kind == RecordKind.ATTEMPT_FINISHED.value, *conditions(asked, await self.head())
+        by = (facets.c.tier, facets.c.task_class, facets.c.outcome)
+        query = (
+            select(*by, func.count().label("calls"))
+            .join_from(records, facets, records.c.facet_id == facets.c.id)
+            .where(facets.c.kind == RecordKind.ATTEMPT_FINISHED.value, *conditions(asked, await self.head()))
         )
         return [OutcomeCount(*row) for row in await self._rows(query.group_by(*by).order_by(*by))]
 
@@ -190,15 +213,29 @@ class Ledger:
 
     async def answer(self, job_id: str) -> str | None:
         """The result line of a succeeded job; None if there is none or its time is over."""
-        query = select(answers.c.result).where(
-            answers.c.job_id == job_id, answers.c.expires_at > to_micros(self._clock())
+        query = select(content.c.answer).where(
+            content.c.job_id == job_id, content.c.expires_at > to_micros(self._clock())
         )
         rows = await self._rows(query)
-        return str(rows[0].result) if rows else None
+        return rows[0].answer if rows else None
+
+    async def policy(self, digest: str) -> str | None:
+        """The canonical configuration of that digest; None if the ledger does not have it."""
+        rows = await self._rows(select(policies.c.policy).where(policies.c.digest == digest))
+        return str(rows[0].policy) if rows else None
 
     async def head(self) -> int:
         """The number of the last record; 0 if there is none."""
-        return int((await self._rows(select(ledger_head.c.last_seq)))[0].last_seq)
+        return (await self.chain_head()).seq
+
+    async def chain_head(self) -> Head:
+        """Where the chain ends."""
+        row = (await self._rows(select(ledger_head.c.last_seq, ledger_head.c.last_hash)))[0]
+        return Head(row.last_seq, row.last_hash)
+
+    async def ledger_id(self) -> str:
+        """The name of this ledger, given when it was made: checkpoints carry it."""
+        return str((await self._rows(select(ledger_head.c.ledger_id)))[0].ledger_id)
 
     async def quarantined(self) -> int:
         """How many entries of the outbox were no records."""
@@ -213,14 +250,22 @@ class Ledger:
         return rows[0].seq - 1 if rows else 0
 
     async def _rows(self, query: Select[Any]) -> Sequence[Any]:
-        async with self._reading() as connection:
+        async with self.reading() as connection:
             rows: Sequence[Any] = (await connection.execute(query)).all()
             return rows
 
     @asynccontextmanager
-    async def _reading(self) -> AsyncIterator[AsyncConnection]:
+    async def reading(self) -> AsyncIterator[AsyncConnection]:
+        """A connection to ask with; what the database raises inside becomes one of our errors."""
         with ledger_faults(self._address):
             async with self._engine.connect() as connection:
+                yield connection
+
+    @asynccontextmanager
+    async def writing(self) -> AsyncIterator[AsyncConnection]:
+        """A transaction to write in: committed at the end, rolled back on any error."""
+        with ledger_faults(self._address):
+            async with self._writer.begin() as connection:
                 yield connection
 
     def __str__(self) -> str:

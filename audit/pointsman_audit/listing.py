@@ -5,7 +5,8 @@ from typing import Any
 
 from pointsman_routes import RecordKind
 
-from .intake import CONTRACT, TIME_NAMES
+from .columns import time_name
+from .intake import CONTRACT
 from .moment import to_iso
 from .record_filter import ListedKind
 
@@ -49,12 +50,14 @@ ATTEMPT_FIELDS = (
     "hop",
     "tier",
     "provider",
+    "owner",
     "model",
     "region",
     "worker",
     "fence",
     "started_at",
     "finished_at",
+    "duration_us",
     "outcome",
     "http_status",
     "provider_request_id",
@@ -77,8 +80,8 @@ _MOMENTS = frozenset({"accepted_at", "started_at", "finished_at", "at"})
 
 
 def _told_fields(kind: RecordKind) -> tuple[str, ...]:
-    declared = [name for name in CONTRACT[kind].model_fields if name != "kind"]
-    time = TIME_NAMES[kind]
+    declared = [name for name in CONTRACT[kind].model_fields if name not in ("kind", "policy")]
+    time = time_name(kind)
     return ("kind", "seq", *declared, *(() if time in declared else (time,)))
 
 

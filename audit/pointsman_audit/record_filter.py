@@ -4,16 +4,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from sqlalchemy import ColumnElement, and_, or_, select
+from sqlalchemy import ColumnElement, Select, and_, or_, select
 
 from pointsman_routes import RecordKind
 
 from .errors import FilterInvalid
 from .moment import to_micros
-from .schema import records
+from .schema import facets, open_attempts, records
 
-_EQUAL = ("task_class", "tier", "model", "state", "fallback", "downgraded", "mismatch", "job_id")
-_NAME_THE_BATCH = frozenset({RecordKind.ACCEPTED, RecordKind.FINAL})
+_EQUAL = ("task_class", "tier", "model", "state", "fallback", "downgraded", "mismatch")
 
 
 class ListedKind(StrEnum):
@@ -31,6 +30,18 @@ class ListedKind(StrEnum):
     """Each time a job began to wait for a tier to open."""
     SWITCH = "switch"
     """Each closing and opening of a tier or provider."""
+    RELEASED = "released"
+    """Each time a held job came back into a queue."""
+    POLICY_CHANGE = "policy_change"
+    """Each time another configuration came into force."""
+    KEY_CHANGE = "key_change"
+    """Each change of a key."""
+    ERASURE = "erasure"
+    """Each deletion of what a job asked and was answered."""
+    EXPORT = "export"
+    """Each time records were taken out."""
+    QUARANTINED = "quarantined"
+    """Each thing in Redis that was no record, or no job."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,13 +91,11 @@ def conditions(wanted: RecordFilter, head: int) -> list[ColumnElement[bool]]:
     Records only get more, so whatever is asked under the same head gets the same answer, page after page.
     """
     below = head if wanted.before_seq is None else min(head, wanted.before_seq - 1)
-    found = [records.c.seq <= below, _of_kind(wanted.kind, head)]
-    for name in _EQUAL:
-        value = getattr(wanted, name)
-        if value is not None:
-            found.append(records.c[name] == value)
+    found = [records.c.seq <= below, _of_kind(wanted)]
+    if wanted.job_id is not None:
+        found.append(records.c.job_id == wanted.job_id)
     if wanted.batch_id is not None:
-        found.append(_of_batch(wanted.kind, wanted.batch_id))
+        found.append(records.c.batch_id == wanted.batch_id)
     if wanted.since is not None:
         found.append(records.c.at >= to_micros(wanted.since))
     if wanted.until is not None:
@@ -94,31 +103,20 @@ def conditions(wanted: RecordFilter, head: int) -> list[ColumnElement[bool]]:
     return found
 
 
-def _of_kind(kind: ListedKind, head: int) -> ColumnElement[bool]:
-    if kind is not ListedKind.ATTEMPT:
-        return records.c.kind == RecordKind(kind.value).value
-    end = records.alias("ends")
-    # The fence as well as the number: a job that is retried by hand may count its calls from 1 again.
-    ended = (
-        select(end.c.seq)
-        .where(
-            end.c.kind == RecordKind.ATTEMPT_FINISHED.value,
-            end.c.job_id == records.c.job_id,
-            end.c.attempt == records.c.attempt,
-            end.c.fence == records.c.fence,
-            end.c.seq <= head,
-        )
-        .exists()
+def _of_kind(wanted: RecordFilter) -> ColumnElement[bool]:
+    if wanted.kind is not ListedKind.ATTEMPT:
+        return records.c.facet_id.in_(_facets(wanted, RecordKind(wanted.kind.value)))
+    in_flight = and_(
+        records.c.seq.in_(select(open_attempts.c.seq)),
+        records.c.facet_id.in_(_facets(wanted, RecordKind.ATTEMPT_STARTED)),
     )
-    in_flight = and_(records.c.kind == RecordKind.ATTEMPT_STARTED.value, ~ended)
-    return or_(records.c.kind == RecordKind.ATTEMPT_FINISHED.value, in_flight)
+    return or_(records.c.facet_id.in_(_facets(wanted, RecordKind.ATTEMPT_FINISHED)), in_flight)
 
 
-def _of_batch(kind: ListedKind, batch_id: str) -> ColumnElement[bool]:
-    if kind.value in _NAME_THE_BATCH:
-        return records.c.batch_id == batch_id
-    accepted = records.alias("accepted_jobs")
-    jobs = select(accepted.c.job_id).where(
-        accepted.c.kind == RecordKind.ACCEPTED.value, accepted.c.batch_id == batch_id
-    )
-    return records.c.job_id.in_(jobs)
+def _facets(wanted: RecordFilter, kind: RecordKind) -> Select[tuple[int]]:
+    query = select(facets.c.id).where(facets.c.kind == kind.value)
+    for name in _EQUAL:
+        value = getattr(wanted, name)
+        if value is not None:
+            query = query.where(facets.c[name] == value)
+    return query

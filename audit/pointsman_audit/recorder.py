@@ -10,13 +10,16 @@ from typing import Any
 import structlog
 
 from pointsman_queue import START, Outbox, OutboxEntry, redis_errors
-from pointsman_routes import JobState, RecordKind, ServiceUnavailable
+from pointsman_routes import ServiceUnavailable
 
-from .batch import Batch, StoredAnswer
+from .batch import Batch
+from .chain import Head
+from .content_intake import ContentIntake
+from .duty import Duty
 from .errors import LedgerUnavailable
-from .intake import Garbage, Row, read_entry
+from .intake import read_entry
 from .ledger import Ledger
-from .moment import Clock, to_micros, utc_now
+from .moment import Clock, utc_now
 
 log = structlog.get_logger()
 
@@ -59,7 +62,7 @@ class Recorder:
     point: before the commit nothing is there and all is read again; after it the cursor says so. Any number of
     recorders may run; one of them gets a batch, the others read on behind it.
 
-    Weakness: an answer that Redis no longer has when its final record is recorded is not stored; the record is.
+    Weakness: content that Redis no longer has when its record is recorded is not stored; the record is.
     """
 
     def __init__(
@@ -67,7 +70,8 @@ class Recorder:
         outbox: Outbox,
         ledger: Ledger,
         *,
-        keep_answers: timedelta = timedelta(days=30),
+        contents: ContentIntake | None = None,
+        duties: Sequence[Duty] = (),
         clock: Clock = utc_now,
         sleep: Sleep = asyncio.sleep,
     ) -> None:
@@ -76,13 +80,15 @@ class Recorder:
         Args:
             outbox: where records come from.
             ledger: where they go.
-            keep_answers: how long answers stay; zero stores none.
-            clock: dates the answers.
+            contents: keeps what was asked and answered; made of the two when absent.
+            duties: what else is seen to, in this order.
+            clock: tells when content is over.
             sleep: waits while a service is away.
         """
         self._outbox = outbox
         self._ledger = ledger
-        self._keep_answers = keep_answers
+        self._contents = contents or ContentIntake(outbox, ledger, clock=clock)
+        self._duties = tuple(duties)
         self._clock = clock
         self._sleep = sleep
         self._position: _Position | None = None
@@ -107,17 +113,21 @@ class Recorder:
         Raises:
             ServiceUnavailable: if Redis or the ledger is not there at the start.
             LedgerRefused: if the ledger will not take a statement, which no waiting cures.
+            LedgerBroken: if somebody else has changed the ledger.
         """
         self._position = position = await self._find_position()
         log.info("recorder.started", source=position.source, cursor=position.cursor, ledger=self._ledger.address)
         while not self._stopping.is_set():
             try:
                 await self._round(_BLOCK_MS)
-                await self._forget_answers()
+                await self._attend()
+                await self._forget_content()
             except ServiceUnavailable as outage:
                 await self._sit_out(outage)
             else:
                 self._all_up()
+        for duty in self._duties:
+            await duty.close()
         log.info("recorder.stopped", count=self._recorded)
 
     async def drain(self) -> int:
@@ -148,13 +158,18 @@ class Recorder:
             self._position = position
             return _Round.IDLE
         batch = await self._prepare(position, entries)
-        seq = await self._ledger.append(batch)
-        if seq is None:
+        head = await self._ledger.append(batch)
+        if head is None:
             log.debug("recorder.overtaken", cursor=position.cursor)
             return _Round.MOVED_ON
-        await self._committed(batch, len(entries), seq)
+        await self._committed(batch, head)
         self._position = replace(position, cursor=batch.until)
         return _Round.RECORDED
+
+    async def _attend(self) -> None:
+        if self._position is not None:
+            for duty in self._duties:
+                await duty.attend(self._position.source, self._position.cursor)
 
     async def _find_position(self) -> _Position:
         with redis_errors():
@@ -167,49 +182,34 @@ class Recorder:
         return _Position(source, cursor)
 
     async def _prepare(self, position: _Position, entries: Sequence[OutboxEntry]) -> Batch:
-        read = [read_entry(entry) for entry in entries]
-        rows = tuple(found for found in read if not isinstance(found, Garbage))
-        return Batch(
+        batch = Batch(
             source=position.source,
             after=position.cursor,
             until=entries[-1].entry_id,
-            rows=rows,
-            garbage=tuple(found for found in read if isinstance(found, Garbage)),
-            answers=await self._answers(rows),
+            entries=tuple(read_entry(entry) for entry in entries),
         )
+        asked, answered = await self._contents.collect(batch.drafts)
+        return replace(batch, asked=asked, answered=answered)
 
-    async def _answers(self, rows: Sequence[Row]) -> tuple[StoredAnswer, ...]:
-        if self._keep_answers <= timedelta(0):
-            return ()
-        succeeded = [row["job_id"] for row in rows if _succeeded(row)]
-        with redis_errors():
-            lines = await self._outbox.results(succeeded)
-        if len(lines) < len(succeeded):
-            log.warning("recorder.answers_missing", count=len(succeeded) - len(lines))
-        stored_at = to_micros(self._clock())
-        expires_at = stored_at + self._keep_answers // timedelta(microseconds=1)
-        return tuple(
-            StoredAnswer(job_id=job_id, result=_text(line), stored_at=stored_at, expires_at=expires_at)
-            for job_id, line in lines.items()
-        )
-
-    async def _committed(self, batch: Batch, count: int, seq: int) -> None:
-        self._recorded += count
-        if batch.garbage:
-            first = batch.garbage[0]
-            log.warning("recorder.quarantined", count=len(batch.garbage), entry_id=first.entry_id, reason=first.reason)
-        log.debug("recorder.recorded", count=count, seq=seq)
+    async def _committed(self, batch: Batch, head: Head) -> None:
+        self._recorded += len(batch.entries)
+        for entry in batch.garbage:
+            log.warning("recorder.quarantined", entry_id=entry.entry_id, reason=entry.reason)
+        log.debug("recorder.recorded", count=len(batch.entries), seq=head.seq)
+        for duty in self._duties:
+            await duty.committed(batch, head)
+        await self._contents.drop(batch.drafts)
         with redis_errors():
             await self._outbox.trim(batch.until)
 
-    async def _forget_answers(self) -> None:
+    async def _forget_content(self) -> None:
         now = self._clock()
         if self._forget_after is not None and now < self._forget_after:
             return
-        forgotten = await self._ledger.forget_answers()
+        forgotten = await self._ledger.forget_content()
         self._forget_after = now + _FORGET_EVERY
         if forgotten:
-            log.info("recorder.answers_forgotten", count=forgotten)
+            log.info("recorder.content_forgotten", count=forgotten)
 
     async def _sit_out(self, outage: ServiceUnavailable) -> None:
         service = "ledger" if isinstance(outage, LedgerUnavailable) else "redis"
@@ -231,12 +231,3 @@ class Recorder:
         for service in sorted(self._down):
             log.info(_UP[service])
         self._down.clear()
-
-
-def _succeeded(row: Row) -> bool:
-    return bool(row["kind"] == RecordKind.FINAL and row["state"] == JobState.SUCCEEDED)
-
-
-def _text(line: bytes) -> str:
-    """A result line as a text column can hold it; a line that Pointsman wrote is left as it is."""
-    return line.decode("utf-8", "backslashreplace").replace("\0", "\\x00")

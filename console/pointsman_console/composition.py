@@ -127,7 +127,7 @@ async def open_recorder(settings: Settings) -> "AsyncIterator[Recorder]":
     from pointsman_audit import Recorder
 
     async with open_line(settings) as line, open_ledger(settings, migrate=True) as ledger:
-        yield Recorder(line.outbox, ledger, keep_answers=settings.keep_answers)
+        yield Recorder(line.outbox, ledger)
 
 
 @asynccontextmanager
