@@ -19,6 +19,8 @@
     pointsman:fence             string  the fence counter; only grows
     pointsman:outbox            stream  records on their way to the ledger
     pointsman:outbox:source     string  names this outbox in the ledger; a new Redis gets a new one
+    pointsman:recorded          string  the outbox entry up to which the ledger has committed; only grows
+    pointsman:policy:<role>     string  digest of the policy last announced; role: producer or worker
     pointsman:worker:<worker>   string  health of a living worker; expires
     pointsman:wake:<tier>       channel a tier has work
 
@@ -43,5 +45,7 @@ TIERS = "pointsman:tiers"
 FENCE = "pointsman:fence"
 OUTBOX = "pointsman:outbox"
 OUTBOX_SOURCE = "pointsman:outbox:source"
+RECORDED = "pointsman:recorded"
+POLICY = "pointsman:policy:"
 WORKER = "pointsman:worker:"
 WAKE = "pointsman:wake:"
