@@ -56,7 +56,8 @@ class JobView:
     failures: int
     path: str
     job: Job | None
-    """None once it has succeeded, or its envelope was dropped."""
+    """None when its envelope is gone: dropped once its end is in the ledger, or expired. A job that has succeeded may
+    still be here."""
 
 
 class Observer:

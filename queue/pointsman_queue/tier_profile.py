@@ -30,7 +30,10 @@ class TierProfile:
     """By class the tiers its jobs may go to from here: those after this one on the route, then those before it."""
     least_spill_ms: int | None
     """The shortest `spill_after` of the classes whose jobs may go elsewhere."""
-    fragment: str
+    names: str
+    """JSON members that every record of the tier carries: `tier`, `policy_digest`."""
+    call_names: str
+    """Those that records of a call carry besides: `provider`, `owner`, `model`, `region`."""
     timezone: str = "UTC"
     """Its midnight begins the vendor's day."""
     removed: bool = False
@@ -40,12 +43,11 @@ class TierProfile:
     def of(cls, table: RouteTable, tier_name: str, rate: Rate) -> "TierProfile":
         """Take a tier's profile from the route table."""
         tier, provider = table.tiers[tier_name], table.provider_of(tier_name)
-        names = {
-            "tier": tier_name,
+        call_names = {
             "provider": provider.name,
+            "owner": provider.owner,
             "model": tier.model,
             "region": provider.region,
-            "policy_digest": table.policy_digest,
         }
         classes = [entry for entry in table.classes.values() if forbidden(table, entry, tier_name) is None]
         others = {entry.name: tiers for entry in classes if (tiers := _elsewhere(table, entry, tier_name))}
@@ -63,7 +65,8 @@ class TierProfile:
             hops={entry.name: entry.hop(tier_name) for entry in classes},
             others=others,
             least_spill_ms=round(min(waits) * 1000) if waits else None,
-            fragment=_compact(names)[1:-1],
+            names=_names(table, tier_name),
+            call_names=_members(call_names),
             timezone=provider.midnight_zone,
         )
 
@@ -77,7 +80,7 @@ class TierProfile:
             dearest: what a call cut off there is charged by; its own price is not known any more.
         """
         provider = tier_name.partition("/")[0]
-        names = {"tier": tier_name, "provider": provider, "model": "unknown", "region": None}
+        call_names = {"provider": provider, "owner": None, "model": "unknown", "region": None}
         return cls(
             tier=tier_name,
             provider=provider,
@@ -89,7 +92,8 @@ class TierProfile:
             hops={},
             others={},
             least_spill_ms=None,
-            fragment=_compact({**names, "policy_digest": table.policy_digest})[1:-1],
+            names=_names(table, tier_name),
+            call_names=_members(call_names),
             removed=True,
         )
 
@@ -104,6 +108,15 @@ class TierProfile:
     def confs(self, zone_s: int) -> tuple[str, str]:
         """The limits of the tier and of its account as gates keep them: JSON."""
         return _compact({**self.limits, "zone_s": zone_s}), _compact({**self.account, "zone_s": zone_s})
+
+
+def _names(table: RouteTable, tier_name: str) -> str:
+    return _members({"tier": tier_name, "policy_digest": table.policy_digest})
+
+
+def _members(values: dict[str, str | None]) -> str:
+    """A JSON object's inside."""
+    return _compact(values)[1:-1]
 
 
 def _elsewhere(table: RouteTable, task_class: TaskClass, tier_name: str) -> tuple[str, ...]:

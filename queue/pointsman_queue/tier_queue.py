@@ -70,7 +70,8 @@ class TierQueue:
             "price_in": profile.price_in,
             "price_out": profile.price_out,
             "hops": profile.hops,
-            "fragment": profile.fragment,
+            "names": profile.names,
+            "call_names": profile.call_names,
             "removed": profile.removed,
         }
         with redis_errors():

@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import time
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
@@ -33,6 +34,7 @@ from .office import Office
 from .report import Report
 from .settler import Settler
 from .settling import settle_call, settle_handed
+from .stopwatch import Nanoseconds, Stopwatch
 from .unbroken import unbroken
 
 _ENDINGS = {
@@ -66,12 +68,14 @@ class Dispatcher:
         switchboard: Switchboard,
         *,
         jitter: Callable[[], float] = random.random,
+        clock: Nanoseconds = time.perf_counter_ns,
     ) -> None:
         self._office = office
         self._desk = desk
         self._settler = settler
         self._switchboard = switchboard
         self._jitter = jitter
+        self._clock = clock
         table = office.table
         self._reasons: dict[tuple[str, str], str | None] = {}
         self._walls = {
@@ -138,12 +142,13 @@ class Dispatcher:
         max_tokens = lease.job.max_tokens or task_class.max_tokens
         if lease.seconds_left > self._office.table.tiers[lease.tier].timeout.total_seconds():
             return await self._desk.ask(lease.tier, lease.job, max_tokens)
+        watch = Stopwatch(self._clock)
         try:
             async with asyncio.timeout(lease.seconds_left):
                 return await self._desk.ask(lease.tier, lease.job, max_tokens)
         except TimeoutError:
             late = Transient(detail="the deadline passed during the call", may_be_billed=True)
-            return Report(outcome=late, evidence=Evidence())
+            return Report(outcome=late, evidence=Evidence(), duration_us=watch.elapsed_us)
 
     async def _judge(self, lease: Lease, report: Report) -> Decision:
         task_class = self._office.table.classes.get(lease.task_class)

@@ -1,6 +1,5 @@
 """How a job ends: its final record and its result line."""
 
-import hashlib
 import json
 import time
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from pointsman_routes import (
     Tier,
     Usage,
     format_usd,
+    salted_digest,
 )
 
 from .office import Office
@@ -28,6 +28,7 @@ from .report import Report
 
 _STATES = {"expired": JobState.EXPIRED, "cancelled": JobState.CANCELLED}
 _UNREADABLE = "unreadable"
+_UNSALTED = "unsalted"
 _encode = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
 
 
@@ -75,6 +76,9 @@ def end(
     report: Report | None = None,
 ) -> Ending:
     """Write a job's end.
+
+    The digests are made with the job's salt. A job that has none, since an older version took it in, ends with the
+    `prompt_digest` "unsalted" and no `response_digest`: short texts could be found from a digest without a salt.
 
     Args:
         office: the worker's surroundings.
@@ -141,9 +145,16 @@ def _final_record(
         price_source=_price_source(office, lease, serving) if made else None,
         accepted_at=lease.accepted_at,
         policy_digest=office.table.policy_digest,
-        prompt_digest=job.prompt_digest() if job else _UNREADABLE,
-        response_digest=hashlib.sha256(serving.answer.canonical().encode()).hexdigest() if serving else None,
+        prompt_digest=_prompt_digest(lease),
+        response_digest=salted_digest(lease.salt, serving.answer.canonical()) if serving and lease.salt else None,
     )
+
+
+def _prompt_digest(lease: Lease) -> str:
+    """As in the accepted record. A job that an older version took in has no salt, so nothing is told of its texts."""
+    if lease.job is None:
+        return _UNREADABLE
+    return salted_digest(lease.salt, lease.job.asked()) if lease.salt else _UNSALTED
 
 
 def _price_source(office: Office, lease: Lease, serving: Serving | None) -> str | None:

@@ -18,6 +18,9 @@ class Report:
     evidence: Evidence
     called: bool = True
     """Whether a request was sent, or may have been."""
+    duration_us: int | None = None
+    """Microseconds from the request until the whole answer was read, the call failed or was cut, by a monotonic clock;
+    waiting for a connection is in it. None when no request was sent."""
 
     @property
     def may_be_billed(self) -> bool:

@@ -143,13 +143,16 @@ def _attempt(office: Office, lease: Lease, report: Report, decision: Decision, c
             "hop": task_class.hop(lease.tier) if task_class else 0,
             "tier": lease.tier,
             "provider": provider.name,
+            "owner": provider.owner,
             "model": tier.model,
             "region": provider.region,
             "worker": office.worker,
             "fence": lease.fence,
             "task_class": lease.task_class,
+            "batch_id": lease.batch_id,
             "policy_digest": office.table.policy_digest,
             "started_at": lease.started_at,
+            "duration_us": report.duration_us,
             "outcome": report.outcome.kind,
             "http_status": evidence.http_status,
             "provider_request_id": evidence.provider_request_id,
@@ -192,6 +195,7 @@ def _closed(office: Office, lease: Lease, reason: Reason) -> SwitchRecord:
 def _moved(office: Office, lease: Lease, tier: str, reason: Reason) -> MovedRecord:
     return MovedRecord(
         job_id=lease.job_id,
+        batch_id=lease.batch_id,
         task_class=lease.task_class,
         from_tier=lease.tier,
         to_tier=tier,
@@ -203,6 +207,7 @@ def _moved(office: Office, lease: Lease, tier: str, reason: Reason) -> MovedReco
 def _held(office: Office, lease: Lease, tiers: tuple[str, ...], reason: Reason) -> HeldRecord:
     return HeldRecord(
         job_id=lease.job_id,
+        batch_id=lease.batch_id,
         task_class=lease.task_class,
         tier=lease.tier,
         waits_for=tiers,

@@ -26,6 +26,7 @@ from pointsman_routes import MAX_RECOVERIES, Evidence, ServiceUnavailable, Unkno
 from .dispatch import Dispatcher
 from .report import Report
 from .settler import Settler
+from .stopwatch import Nanoseconds, Stopwatch
 
 SWEEP_S = 5.0
 """How often a worker also tidies the tiers of others: lost leases, deadlines, closed tiers without a worker."""
@@ -64,9 +65,9 @@ async def _dispatched_elsewhere(ctx: dict[object, object]) -> None:
     """Registered for arq, which wants a function; jobs go through `TierWorker.run_job`."""
 
 
-def _cut_off(why: str) -> Report:
+def _cut_off(why: str, watch: Stopwatch) -> Report:
     """Of a call that was under way: it may have been billed."""
-    return Report(outcome=Unknown(detail=why), evidence=Evidence())
+    return Report(outcome=Unknown(detail=why), evidence=Evidence(), duration_us=watch.elapsed_us)
 
 
 def _never_called() -> Report:
@@ -87,6 +88,7 @@ class TierWorker(Worker):
         settler: Settler,
         worker_id: str,
         handle_signals: bool = True,
+        clock: Nanoseconds = time.perf_counter_ns,
     ) -> None:
         super().__init__(
             functions=[func(_dispatched_elsewhere, name=FUNCTION)],
@@ -107,6 +109,7 @@ class TierWorker(Worker):
         self._queue = queue
         self._dispatcher = dispatcher
         self._settler = settler
+        self._clock = clock
         self._wakeups = WakeUps(redis, tuple(plan.profiles))
         self._leases: dict[str, Lease] = {}
         self._lost: set[str] = set()
@@ -210,6 +213,7 @@ class TierWorker(Worker):
             score: how often its tier was known to have been switched off when it was claimed; arq's signature.
         """
         lease = self._leases[job_id]
+        watch = Stopwatch(self._clock)
         try:
             if self.times_off(lease.tier) != score:
                 await self._dispatcher.withdraw(lease, _never_called())
@@ -220,10 +224,10 @@ class TierWorker(Worker):
             if job_id in self._settling:
                 raise  # only the end of the process comes here; the lease runs out
             if job_id in self._cut:
-                await self._dispatcher.withdraw(lease, _cut_off("an operator cut the call off"))
+                await self._dispatcher.withdraw(lease, _cut_off("an operator cut the call off", watch))
                 self.jobs_withdrawn += 1
             elif job_id not in self._lost:
-                await self._give_back(lease)
+                await self._give_back(lease, watch)
         except Exception:  # one job's error must not end the worker; its lease runs out and the job is recovered
             self.jobs_failed += 1
             log.exception("worker.job_crashed", job_id=lease.job_id, tier=lease.tier)
@@ -241,8 +245,8 @@ class TierWorker(Worker):
         if task is not None:
             self._settling[fence] = task
 
-    async def _give_back(self, lease: Lease) -> None:
-        await self._dispatcher.give_back(lease, _cut_off("the worker was stopped during the call"))
+    async def _give_back(self, lease: Lease, watch: Stopwatch) -> None:
+        await self._dispatcher.give_back(lease, _cut_off("the worker was stopped during the call", watch))
         self.jobs_retried += 1
 
     async def _sleep(self) -> None:

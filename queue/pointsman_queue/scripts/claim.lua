@@ -15,7 +15,8 @@
 --            hops         class -> position of the tier on its route, for every class that it may serve; a job of another
 --                         class is handed over
 --            removed      the tier is not configured here: its jobs are only handed over, if no worker serves it
---            fragment     JSON members every record of this tier carries
+--            names        JSON members every record of this tier carries: tier, policy_digest
+--            call_names   further ones of records of a call: provider, owner, model, region
 -- Returns  {now us, wait ms, jobs, handed}
 --          wait ms  until it is worth asking again; -1 until woken
 --          jobs     {id, envelope, fence, calls, failures, tries, recoveries, path, barred, accepted us,
@@ -28,6 +29,7 @@ local tier = ask.tier
 local here = place_of(tier, ask.conf, ask.provider, ask.account_conf, ask.account_tiers)
 local tier_gate, account_gate = here.gates[1], here.gates[2]
 local ready, leases, spill = K.queue .. tier, K.leases .. tier, K.spill .. tier
+local call_names = ask.call_names .. ',' .. ask.names
 local wait_ms = -1
 
 local function soonest(ms)
@@ -40,7 +42,9 @@ local function record(kind, text)
 end
 
 -- A member of one of our sets that does not belong there was not put there by us. The caller has taken it out.
-local function quarantine(id) record('quarantined', '"job_id":' .. cjson.encode(id) .. ',' .. ask.fragment) end
+local function quarantine(id)
+  record('quarantined', '"job_id":' .. cjson.encode(id) .. ',"reason":"not a job that waits here",' .. ask.names)
+end
 
 -- Back into the queue. Since when the job waits for this tier stays as it was; one called off goes to the front.
 local function requeue(id, deadline, spill_at, cancel)
@@ -55,7 +59,7 @@ local function reap()
   for _, id in ipairs(lost) do
     local key = K.job .. id
     local job = redis.call('HMGET', key, 'called', 'calls', 'fence', 'worker', 'started', 'est_in', 'est_out',
-      'class', 'deadline', 'spill_at', 'cancel', 'state', 'tier')
+      'class', 'deadline', 'spill_at', 'cancel', 'state', 'tier', 'batch')
     redis.call('ZREM', leases, id)
     if job[12] ~= 'leased' or job[13] ~= tier then
       quarantine(id)
@@ -68,11 +72,11 @@ local function reap()
         -- The small subtraction keeps 0.07 * 100, a hair above 7, from costing 8.
         local cost = math.ceil(tonumber(job[6]) * ask.price_in + tonumber(job[7]) * ask.price_out - 0.000001)
         record('attempt_finished', string.format(
-          '"job_id":%s,"attempt":%s,"hop":%d,"worker":%s,"fence":%s,"task_class":%s,"started_at":%s,'
+          '"job_id":%s,"attempt":%s,"hop":%d,"worker":%s,"fence":%s,"task_class":%s,"batch_id":%s,"started_at":%s,'
           .. '"outcome":"unknown","input_tokens":%s,"output_tokens":%s,"usage_source":"estimate",'
           .. '"cost_microusd":%.0f,"counted":false,%s',
           cjson.encode(id), job[2], ask.hops[job[8]] or 99, cjson.encode(job[4]), job[3], cjson.encode(job[8]),
-          job[5], job[6], job[7], cost, ask.fragment))
+          cjson.encode(job[14]), job[5], job[6], job[7], cost, call_names))
         redis.call('HINCRBY', key, 'cost', string.format('%.0f', cost))
         redis.call('HINCRBY', key, 'recoveries', 1)
       end
@@ -163,7 +167,8 @@ local function lease(id, job, tokens_in, tokens_out, call)
       'est_in', tokens_in, 'est_out', tokens_out, 'calls', calls, 'called', '1')
     admit(here, tokens_in, tokens_out)
     record('attempt_started', '"job_id":"' .. id .. '","attempt":' .. calls .. ',"hop":' .. (ask.hops[job[12]] or 99)
-      .. ',"worker":' .. worker_json .. ',"fence":' .. fence .. ',"task_class":"' .. job[12] .. '",' .. ask.fragment)
+      .. ',"worker":' .. worker_json .. ',"fence":' .. fence .. ',"task_class":"' .. job[12] .. '","batch_id":"'
+      .. job[13] .. '",' .. call_names)
   else
     redis.call('HSET', K.job .. id, 'state', 'leased', 'fence', fence, 'worker', ask.worker, 'started', now_text,
       'est_in', 0, 'est_out', 0)
@@ -267,7 +272,7 @@ end
 -- Out of the held jobs, and off the lists of all tiers it waited for. False if no job is held under this id.
 local function unhold(id)
   redis.call('ZREM', K.held, id)
-  local job = redis.call('HMGET', K.job .. id, 'state', 'waits', 'spill', 'deadline')
+  local job = redis.call('HMGET', K.job .. id, 'state', 'waits', 'spill', 'deadline', 'class', 'batch')
   redis.call('ZREM', K.held_for .. tier, id)
   for name in (job[2] or ''):gmatch('[^,]+') do redis.call('ZREM', K.held_for .. name, id) end
   if job[1] ~= 'held' then
@@ -310,14 +315,17 @@ for _, gate in ipairs(here.gates) do
   if half_open then limit = math.min(limit, allowed) end
 end
 
--- Held jobs come back as fast as the tier can take them.
-if limit > 0 then
+-- Held jobs come back as fast as the tier can take them, once all that are over have been handed over.
+local all_alive = not next_held[2] or tonumber(next_held[2]) > now_ms
+if limit > 0 and all_alive then
   for _, id in ipairs(redis.call('ZRANGE', K.held_for .. tier, 0, limit - 1)) do
     local job = unhold(id)
     if job then
       local spill_at = job[3] ~= '0' and ms_text(now_ms + tonumber(job[3])) or nil
       if spill_at then redis.call('HSET', K.job .. id, 'spill_at', spill_at) end
       requeue(id, job[4], spill_at)
+      record('released', '"job_id":"' .. id .. '","batch_id":"' .. job[6] .. '","task_class":"' .. job[5] .. '",'
+        .. ask.names)
     end
   end
 end

@@ -1,7 +1,7 @@
 -- End attempts: outcome recorded, buckets corrected, each job finished, moved, delayed, held or given back.
 --
 -- KEYS     none: names are built from K (keys.py)
--- ARGV[1]  how long results are kept, ms
+-- ARGV[1]  how long results are kept, and envelopes that nobody drops sooner, ms
 -- ARGV[2]  per settlement, from here on: head, result line, then `records` record strings
 --            head, JSON: id, fence, tier, provider, records
 --              step       finish | move | delay | hold | release
@@ -191,11 +191,7 @@ function steps.finish(head, job, result)
   write_fields(id, head, 'state', head.state)
   redis.call('SET', K.result .. id, result, 'PX', keep_ms)
   redis.call('PEXPIRE', K.job .. id, keep_ms)
-  if head.state == 'succeeded' then
-    redis.call('DEL', K.envelope .. id)
-  else
-    redis.call('PEXPIRE', K.envelope .. id, keep_ms)
-  end
+  redis.call('PEXPIRE', K.envelope .. id, keep_ms)
   redis.call('XADD', K.done .. job[5], '*', 'id', id)
   append(ended, job[5], head.state)
 end
