@@ -3,14 +3,29 @@
 This is the producer's inner loop. What does not differ between two jobs of a class is prepared once per class.
 """
 
+import secrets
 from dataclasses import dataclass
 from datetime import timedelta
 from json.encoder import encode_basestring
+from typing import Literal
 
 from pydantic_core import PydanticSerializationError
 
 from pointsman_queue import NewJob, encode_envelope
-from pointsman_routes import AcceptedRecord, Fit, Job, JobInvalid, RouteTable, TaskClass, job_id_for
+from pointsman_routes import (
+    Acceptance,
+    AcceptedRecord,
+    Fit,
+    Job,
+    JobInvalid,
+    RouteTable,
+    TaskClass,
+    job_id_for,
+    salted_digest,
+)
+
+_SALT_BYTES = 16
+"""Random ones: nobody tries them all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +38,8 @@ class _Plan:
     spill_ms: int
     record: str
     """The accepted record in JSON, with `%(...)s` where jobs differ."""
+    redriven: str
+    """The same of a job that is taken in once more."""
     fit: Fit | None
     """None when every job fits."""
 
@@ -32,9 +49,30 @@ class JobEncoder:
 
     def __init__(self, table: RouteTable) -> None:
         self._plans = {name: _plan(table, name, entry) for name, entry in table.classes.items()}
+        self.strict_classes = frozenset(
+            name for name, entry in table.classes.items() if entry.acceptance is Acceptance.LEDGER
+        )
+        """Classes whose jobs are accepted once the ledger has them."""
 
-    def encode(self, batch_id: str, job: Job, now_ms: int) -> NewJob:
+    def encode(
+        self,
+        batch_id: str,
+        job: Job,
+        now_ms: int,
+        *,
+        salt: str | None = None,
+        redriven: bool = False,
+        deadline_ms: int | None = None,
+    ) -> NewJob:
         """Encode a job of a batch.
+
+        Args:
+            batch_id: the batch.
+            job: the job.
+            now_ms: the producer's clock, milliseconds since the epoch.
+            salt: of the digests in the job's records; a new random one when absent.
+            redriven: whether the job was accepted before and lost by Redis; its record says so.
+            deadline_ms: what is left until its deadline; all that its class gives when absent.
 
         Raises:
             JobInvalid: its class is not in the route table, its metadata is not JSON, or no tier can ever take it.
@@ -45,9 +83,10 @@ class JobEncoder:
                 f"job {job.custom_id!r} has the unknown class {job.task_class!r}; "
                 f"the configuration has: {', '.join(sorted(self._plans))}"
             )
+        salt = salt or secrets.token_urlsafe(_SALT_BYTES)
         try:
             asked = job.asked()
-            envelope = encode_envelope(job, now_ms, asked=asked)
+            envelope = encode_envelope(job, now_ms, salt=salt, asked=asked)
         except (PydanticSerializationError, TypeError, ValueError, RecursionError):
             # The library's own message may show content.
             raise JobInvalid(
@@ -56,12 +95,11 @@ class JobEncoder:
         if plan.fit is not None and (problem := self.misfit(job)) is not None:
             raise JobInvalid(f"job {job.custom_id!r} {problem}")
         job_id = job_id_for(batch_id, job.custom_id)
-        prompt_digest = job.prompt_digest(asked)
-        record = plan.record % {
+        record = (plan.redriven if redriven else plan.record) % {
             "job_id": job_id,
             "custom_id": encode_basestring(job.custom_id),
             "batch_id": batch_id,
-            "prompt_digest": prompt_digest,
+            "prompt_digest": salted_digest(salt, asked),
         }
         return NewJob(
             job_id=job_id,
@@ -70,9 +108,9 @@ class JobEncoder:
             envelope=envelope,
             characters=job.characters,
             max_tokens=plan.max_tokens if job.max_tokens is None else job.max_tokens,
-            prompt_digest=prompt_digest,
+            prompt_digest=job.prompt_digest(asked),
             record=record.encode(),
-            deadline_ms=plan.deadline_ms,
+            deadline_ms=plan.deadline_ms if deadline_ms is None else deadline_ms,
             spill_ms=plan.spill_ms,
         )
 
@@ -93,12 +131,16 @@ def _plan(table: RouteTable, name: str, entry: TaskClass) -> _Plan:
         max_tokens=entry.max_tokens,
         deadline_ms=_milliseconds(entry.deadline),
         spill_ms=_milliseconds(entry.spill_after) if len(entry.route) > 1 else 0,
-        record=_record_template(table, name, entry),
+        record=_record_template(table, name, entry, redriven=None),
+        redriven=_record_template(table, name, entry, redriven=True),
     )
 
 
-def _record_template(table: RouteTable, name: str, entry: TaskClass) -> str:
-    """The record as its own class writes it, so that a field added there is never forgotten here."""
+def _record_template(table: RouteTable, name: str, entry: TaskClass, *, redriven: Literal[True] | None) -> str:
+    """The record as its own class writes it, so that a field added there is never forgotten here.
+
+    What is None is left out: every byte of it waits in Redis, once for each job.
+    """
     written = AcceptedRecord(
         job_id="<job_id>",
         custom_id="<custom_id>",
@@ -107,7 +149,8 @@ def _record_template(table: RouteTable, name: str, entry: TaskClass) -> str:
         requested_tier=entry.primary,
         prompt_digest="<prompt_digest>",
         policy_digest=table.policy_digest,
-    ).model_dump_json()
+        redriven=redriven,
+    ).model_dump_json(exclude_none=True)
     template = written.replace("%", "%%")
     for key in ("job_id", "batch_id", "prompt_digest"):
         template = template.replace(f'"{key}":"<{key}>"', f'"{key}":"%({key})s"')

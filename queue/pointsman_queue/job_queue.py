@@ -45,6 +45,8 @@ class NewJob(NamedTuple):
     """Base of the token estimate."""
     max_tokens: int
     prompt_digest: str
+    """`Job.prompt_digest`, without a salt: the same question gives the same digest. Redis keeps the first digits of it,
+    for as long as it keeps the job, to tell a resubmission from a conflict; it stands in no record."""
     record: bytes
     """An `AcceptedRecord` in JSON."""
     deadline_ms: int

@@ -17,6 +17,7 @@ from pointsman_routes import (
     QueueFull,
     ServiceUnavailable,
     job_id_for,
+    salted_digest,
 )
 
 
@@ -211,7 +212,9 @@ def test_what_the_queue_gets() -> None:
     new = encoder.encode("b-1", job, 1_700_000_000_000)
     assert (new.task_class, new.tier, new.deadline_ms, new.spill_ms) == ("triage", "here/small", 3_600_000, 1_500)
     assert (new.characters, new.max_tokens) == (4, 77)
-    assert decode_envelope(new.envelope) == job
+    opened = decode_envelope(new.envelope)
+    assert opened is not None
+    assert opened.job == job
     assert json.loads(new.envelope)["et"] == 1_700_000_000_000
     assert encoder.encode("b-1", job.model_copy(update={"max_tokens": 5}), 0).max_tokens == 5
 
@@ -230,19 +233,51 @@ def test_metadata_changed_behind_the_model() -> None:
     assert "object at" not in str(caught.value)
 
 
-@given(custom_id=st.text(min_size=1, max_size=256), task_class=st.sampled_from(["triage", "reasoning"]))
-def test_record_is_an_accepted_record(custom_id: str, task_class: str) -> None:
-    """The record is what `AcceptedRecord` would have written, whatever the custom_id is made of."""
+@given(
+    custom_id=st.text(min_size=1, max_size=256),
+    task_class=st.sampled_from(["triage", "reasoning"]),
+    redriven=st.booleans(),
+)
+def test_record_is_an_accepted_record(custom_id: str, task_class: str, redriven: bool) -> None:
+    """The record is what `AcceptedRecord` would have written without its absent fields, whatever the custom_id is."""
     table = make_routes()
     job = make_job(custom_id, task_class=task_class)
     tier = table.classes[task_class].primary
-    new = JobEncoder(table).encode("b-1", job, 0)
-    assert AcceptedRecord.model_validate_json(new.record) == AcceptedRecord(
+    new = JobEncoder(table).encode("b-1", job, 0, salt="salt", redriven=redriven)
+    expected = AcceptedRecord(
         job_id=job_id_for("b-1", custom_id),
         custom_id=custom_id,
         batch_id="b-1",
         task_class=task_class,
         requested_tier=tier,
-        prompt_digest=job.prompt_digest(),
+        prompt_digest=salted_digest("salt", job.asked()),
         policy_digest=table.policy_digest,
+        redriven=True if redriven else None,
     )
+    assert AcceptedRecord.model_validate_json(new.record) == expected
+    assert json.loads(new.record) == expected.model_dump(mode="json", exclude_none=True)
+
+
+def test_every_job_has_a_salt_of_its_own() -> None:
+    """One question asked twice has two digests in the records; what Redis compares resubmissions by stays one."""
+    encoder, job = JobEncoder(make_routes()), make_job("j")
+    first, second = encoder.encode("b-1", job, 0), encoder.encode("b-1", job, 0)
+    salts = []
+    for new in (first, second):
+        opened = decode_envelope(new.envelope)
+        assert opened is not None
+        assert opened.salt is not None
+        assert len(opened.salt) >= 22
+        assert json.loads(new.record)["prompt_digest"] == salted_digest(opened.salt, job.asked())
+        salts.append(opened.salt)
+    assert salts[0] != salts[1]
+    assert first.prompt_digest == second.prompt_digest == job.prompt_digest()
+
+
+def test_a_redriven_job_keeps_salt_and_deadline() -> None:
+    """Taken in once more, a job has the salt it had, and no more time than is left to it."""
+    new = JobEncoder(make_routes()).encode("b-1", make_job("j"), 0, salt="kept", redriven=True, deadline_ms=77)
+    opened = decode_envelope(new.envelope)
+    assert opened is not None
+    assert (opened.salt, new.deadline_ms) == ("kept", 77)
+    assert json.loads(new.record)["redriven"] is True
