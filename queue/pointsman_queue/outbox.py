@@ -4,18 +4,23 @@ import uuid
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import Literal
 
 from arq import ArqRedis
 from redis.asyncio.client import Pipeline
 from redis.exceptions import ExecAbortError, OutOfMemoryError
 
-from pointsman_routes import Record
+from pointsman_routes import ConfigError, PolicyRecord, Problem, QueueFull, Record, RouteTable, ServiceUnavailable
 
 from . import keys
 from .connection import redis_errors
 
 START = "0-0"
 """The cursor before the first entry."""
+LONGEST_RECORD = 1_000_000
+"""Bytes; the ledger takes no longer one."""
+_NO_ROOM = (OutOfMemoryError, ExecAbortError)
+"""What a full Redis says: to a command, or to the end of a transaction with a refused one in it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +33,19 @@ class OutboxEntry:
     """When it was written: microseconds since the epoch, by the Redis server's clock."""
     record: bytes
     """JSON, as in `pointsman_routes.record`; not yet parsed, so garbage reaches the reader as it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How far the outbox is written and recorded."""
+
+    life: str
+    """Of the data: another one once Redis was emptied, began anew or was taken over by a replica. Each of these may
+    have cost it what it took in last."""
+    written: str
+    """The newest entry that ever was, also when it is dropped by now."""
+    recorded: str
+    """The entry up to which the ledger has committed."""
 
 
 class Outbox:
@@ -60,6 +78,90 @@ class Outbox:
             await self._redis.xadd(keys.OUTBOX, {"at": at, "record": record.model_dump_json()})
         return int(at)
 
+    async def announce(self, role: Literal["producer", "worker"], table: RouteTable, by: str) -> bool:
+        """Tell the ledger by which policy somebody works, if it is another than the role's last one.
+
+        Whoever decides calls it first: what is decided under a policy that the ledger has never seen cannot be
+        explained. Digest and record are written in one step, or neither is.
+
+        Weakness: two processes of a role with different policies, starting by turns, leave a record each time.
+
+        Args:
+            role: who works by it.
+            table: the configuration.
+            by: the process, as in `PolicyRecord.by`.
+
+        Returns:
+            Whether a record was written.
+
+        Raises:
+            ConfigError: the configuration is longer than the ledger takes.
+            QueueFull: Redis has no room for the record.
+            ServiceUnavailable: Redis does not answer; the record may or may not be there.
+        """
+        key = keys.POLICY + role
+
+        async def step(pipe: Pipeline) -> bool:
+            last = await pipe.get(key)
+            previous = None if last is None else last.decode()
+            changed: bool = previous != table.policy_digest
+            seconds, micros = await pipe.time() if changed else (0, 0)
+            pipe.multi()  # type: ignore[no-untyped-call]
+            if changed:
+                record = _policy_record(role, table, previous, by)
+                pipe.xadd(keys.OUTBOX, {"at": seconds * 1_000_000 + micros, "record": record})
+                pipe.set(key, table.policy_digest)
+            return changed
+
+        with redis_errors():
+            try:
+                return bool(await self._redis.transaction(step, key, value_from_callable=True))
+            except _NO_ROOM:
+                raise QueueFull(
+                    "Redis has no room for the record of a changed configuration; start `pointsman recorder`, "
+                    "wait for the workers, or raise maxmemory"
+                ) from None
+
+    async def standing(self) -> Standing:
+        """How far the outbox is written and recorded.
+
+        Raises:
+            ServiceUnavailable: Redis does not answer.
+        """
+        with redis_errors():
+            found = await self._standing()
+            if found is None:
+                await self.source()
+                found = await self._standing()
+        if found is None:
+            raise ServiceUnavailable("Redis is being emptied; try again")
+        return found
+
+    async def _standing(self) -> Standing | None:
+        # No transaction: a full Redis refuses those. The order makes up for it: the mark is read before the stream it
+        # must not be ahead of, and the life last, so that what was read before is of this life or of one before it.
+        async with self._redis.pipeline(transaction=False) as pipe:
+            pipe.get(keys.RECORDED)
+            pipe.xinfo_stream(keys.OUTBOX)
+            pipe.get(keys.OUTBOX_SOURCE)
+            pipe.info("server")
+            pipe.info("replication")
+            recorded, stream, source, server, replication = await pipe.execute(raise_on_error=False)
+        # Without an entry so far there is no stream, which Redis calls an error.
+        for reply in (recorded, source, server, replication):
+            if isinstance(reply, Exception):
+                raise reply
+        if source is None:
+            return None
+        written = stream["last-generated-id"].decode() if isinstance(stream, dict) else START
+        mark = recorded.decode() if recorded is not None else START
+        return Standing(
+            life=f"{source.decode()} {server['run_id']} {replication['master_replid']}",
+            written=written,
+            # A mark ahead of the stream is of another life of it: nothing that is written now is behind it.
+            recorded=mark if entry_order(mark) <= entry_order(written) else START,
+        )
+
     async def read(self, after: str, *, count: int, block_ms: int) -> list[OutboxEntry]:
         """Entries after a cursor, oldest first; waits up to `block_ms` if there are none."""
         reply = await self._redis.xread({keys.OUTBOX: after}, count=count, block=block_ms)
@@ -85,10 +187,10 @@ class Outbox:
 
         try:
             *_, dropped = await self._redis.transaction(step, keys.RECORDED)
-        except (OutOfMemoryError, ExecAbortError):
+        except _NO_ROOM:
             # A full Redis refuses the mark, and with it the whole step: first there must be room again.
             dropped = await self._redis.xtrim(keys.OUTBOX, minid=first_kept, approximate=False)
-            with suppress(OutOfMemoryError, ExecAbortError):
+            with suppress(*_NO_ROOM):
                 await self._redis.transaction(step, keys.RECORDED)
         return int(dropped)
 
@@ -128,6 +230,17 @@ class Outbox:
         if job_ids:
             with redis_errors():
                 await self._redis.unlink(*(keys.ENVELOPE + job_id for job_id in job_ids))
+
+
+def _policy_record(role: Literal["producer", "worker"], table: RouteTable, previous: str | None, by: str) -> str:
+    record = PolicyRecord(
+        role=role, policy_digest=table.policy_digest, previous_digest=previous, by=by, policy=table.policy
+    ).model_dump_json()
+    size = len(record.encode())
+    if size > LONGEST_RECORD:
+        problem = f"written out it has {size:,} bytes; the ledger takes a policy of up to {LONGEST_RECORD:,}"
+        raise ConfigError([Problem("the configuration", problem, "split it into several")])
+    return record
 
 
 def entry_order(entry_id: str) -> tuple[int, int]:
