@@ -105,6 +105,7 @@ async def test_a_full_redis_is_trimmed(redis: ArqRedis) -> None:
     """Without room for the mark entries are dropped all the same, or there would never be room; the mark follows."""
     outbox = Outbox(redis)
     ids = await _append(outbox, 3)
+    await outbox.source()
     await _fill(redis)
     with pytest.raises(ServiceUnavailable):
         await outbox.append(_RECORD)
