@@ -65,6 +65,8 @@ class QueueMachine(RuleBasedStateMachine):
         self.calls: dict[tuple[str, int], tuple[float, str]] = {}
         """When and where each call was admitted, by job and attempt; those not made are taken out."""
         self.written: Counter[tuple[str, str, int]] = Counter()
+        self.released: dict[str, list[str]] = {}
+        """Tiers that took a held job back, as its records say."""
         self._cursor = "-"
 
     def _run(self, work: Coroutine[Any, Any, _T]) -> _T:
@@ -274,12 +276,17 @@ class QueueMachine(RuleBasedStateMachine):
 
     @invariant()
     def records_agree(self) -> None:
-        """Every call was recorded as started, was recorded as ended once at most, and every end of a job once."""
+        """Every call was recorded as started, was recorded as ended once at most, and every end of a job once.
+
+        Each time a held job came back is recorded, with the tier that took it.
+        """
         for entry_id, fields in self._run(cast("Any", self._redis.xrange("pointsman:outbox", min=self._cursor))):
             self._cursor = f"({entry_id.decode()}"
             record = json.loads(fields[b"record"])
             assert record["kind"] != "quarantined"
-            if "job_id" in record:
+            if record["kind"] == "released":
+                self.released.setdefault(record["job_id"], []).append(record["tier"])
+            elif "job_id" in record:
                 self.written[record["kind"], record["job_id"], record.get("attempt", 0)] += 1
         assert set(self.written.values()) <= {1}
         for job in self.model.jobs.values():
@@ -289,6 +296,7 @@ class QueueMachine(RuleBasedStateMachine):
                 running = job.called and attempt == job.calls
                 assert self.written["attempt_finished", job.job_id, attempt] == (not running)
         self.written += Counter()
+        assert self.released == {job.job_id: job.released for job in self.model.jobs.values() if job.released}
 
     @invariant()
     def no_limit_is_passed(self) -> None:

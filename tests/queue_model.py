@@ -40,6 +40,8 @@ class ModelJob:
     estimate: tuple[int, int] = (0, 0)
     calls: int = 0
     recoveries: int = 0
+    released: list[str] = field(default_factory=list)
+    """Tiers that took it back after it was held."""
 
     @property
     def place(self) -> tuple[float, str]:
@@ -149,6 +151,7 @@ class QueueModel:
             limit = min(limit, 0 if self._is_out(gate.probe) else 1)
         for job in sorted((job for job in self.at("held") if tier in job.waits), key=_place)[:limit]:
             job.tier, job.waits, job.spill_at = tier, (), self.now + job.spill_ms
+            job.released.append(tier)
             self._requeue(job)
         queue = self._queue(tier)
         self._check_leases(profile, limit, queue, claim)

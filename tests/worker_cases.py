@@ -1,5 +1,6 @@
 """An office, fakes of what surrounds the dispatcher, and ways to read a settlement; every call makes a new value."""
 
+import asyncio
 import json
 from collections import deque
 from collections.abc import Sequence
@@ -38,6 +39,20 @@ ESTIMATE_COST = 10 * 2 + 100 * 8
 """Of what `make_lease` reserves."""
 ANSWER = Answer(content="To the left.", finish_reason="stop")
 _Kind = TypeVar("_Kind", bound=Wire)
+
+
+class SteppedClock:
+    """Stands still until somebody lets time pass. In nanoseconds, from an odd beginning."""
+
+    def __init__(self) -> None:
+        self.now_ns = 77_000_000_123
+
+    def __call__(self) -> int:
+        return self.now_ns
+
+    def pass_us(self, microseconds: int) -> None:
+        """Let time pass."""
+        self.now_ns += microseconds * 1000
 
 
 def make_office(**changes: Any) -> Office:
@@ -109,6 +124,20 @@ class ScriptedDesk:
         """One call."""
         self.asked.append((tier, job, max_tokens))
         return self._reports.popleft()
+
+
+class DeskThatHangs:
+    """Never answers; some time has passed when it begins to wait."""
+
+    def __init__(self, clock: SteppedClock, microseconds: int) -> None:
+        self._clock = clock
+        self._microseconds = microseconds
+
+    async def ask(self, tier: str, job: Job, max_tokens: int) -> Report:
+        """One call."""
+        self._clock.pass_us(self._microseconds)
+        await asyncio.Event().wait()
+        raise AssertionError("nobody sets it")
 
 
 class QueueThatKeeps(TierQueue):

@@ -3,12 +3,14 @@
 from collections.abc import Iterable
 from typing import Any
 
+import pytest
 from arq import ArqRedis
 from queue_cases import (
     BACKUP,
     DEADLINE_MS,
     MAIN,
     POISON,
+    SALT,
     SIDE,
     SPILL_MS,
     Line,
@@ -19,7 +21,8 @@ from queue_cases import (
 )
 
 from pointsman_queue import LEASE_S, JobView, Lease, TierProfile
-from pointsman_routes import AttemptFinished, AttemptStarted, JobState, Price, Rate
+from pointsman_queue.tier_queue import HAND_LIMIT
+from pointsman_routes import AttemptFinished, AttemptStarted, JobState, Price, Rate, ReleasedRecord
 
 LEASE_MS = int(LEASE_S * 1000)
 
@@ -31,7 +34,7 @@ async def test_lease_says_where_the_job_stands(redis: ArqRedis) -> None:
     await line.clock.advance(2000)
     (lease,) = (await line.claim()).leases
     assert lease.job is not None
-    assert lease.job.custom_id == "a"
+    assert (lease.job.custom_id, lease.salt) == ("a", SALT)
     assert (lease.job_id, lease.tier, lease.reason, lease.held) == ("a", MAIN, None, False)
     assert (lease.attempt, lease.failures, lease.tries_here, lease.recoveries, lease.skipped) == (1, 0, 0, 0, 0)
     assert (lease.path, lease.barred, lease.cost_microusd) == ("", frozenset(), 0)
@@ -83,8 +86,9 @@ async def test_attempt_is_recorded_before_it_is_known(redis: ArqRedis) -> None:
         (lease.job_id, lease.attempt, lease.fence) for lease in claim.leases
     ]
     first = records[0]
-    assert (first.tier, first.provider, first.model, first.region) == (MAIN, "alpha", "a-large", "eu")
-    assert (first.hop, first.worker, first.task_class) == (0, "w-1", "triage")
+    assert (first.tier, first.provider, first.owner) == (MAIN, "alpha", "team@example.com")
+    assert (first.model, first.region) == ("a-large", "eu")
+    assert (first.hop, first.worker, first.task_class, first.batch_id) == (0, "w-1", "triage", "batch")
     assert first.policy_digest == table.policy_digest
 
 
@@ -177,6 +181,8 @@ async def test_lost_lease_is_returned(redis: ArqRedis) -> None:
     (entry,) = await line.records("attempt_finished")
     record = AttemptFinished.model_validate(_untimed(entry))
     assert (record.attempt, record.worker, str(record.fence), record.hop) == (1, "w-1", lost.fence, 0)
+    assert (record.owner, record.task_class, record.batch_id) == ("team@example.com", "triage", "batch")
+    assert record.duration_us is None
     assert (record.outcome, record.usage_source, record.counted) == ("unknown", "estimate", False)
     assert (record.input_tokens, record.output_tokens, record.cost_microusd) == (10, 10, 100)
     assert record.started_at == lost.started_at
@@ -292,6 +298,58 @@ async def test_held_jobs_come_back(redis: ArqRedis) -> None:
     assert await line.members(f"pointsman:held:{MAIN}") == ["c"]
     assert (await line.fields("a"))["tier"] == BACKUP
     assert "waits" not in await line.fields("a")
+
+
+async def test_release_is_recorded(redis: ArqRedis) -> None:
+    """A held job that comes back has a record of that: which job, of which batch, at which tier, under which policy.
+
+    It is written before that of the call that follows.
+    """
+    line, table = await Line.of(redis), make_table()
+    await line.enqueue(new_job("a"), batch="nightly")
+    (lease,) = (await line.claim()).leases
+    await line.settle(settlement(lease, "hold", tiers=(SIDE, BACKUP)))
+    await line.claim(1, profile=make_profile(BACKUP, table))
+    assert [ReleasedRecord.model_validate(_untimed(entry)) for entry in await line.records("released")] == [
+        ReleasedRecord(
+            job_id="a", batch_id="nightly", task_class="triage", tier=BACKUP, policy_digest=table.policy_digest
+        )
+    ]
+    assert [entry["kind"] for entry in await line.records()][-2:] == ["released", "attempt_started"]
+
+
+async def test_release_without_a_call(redis: ArqRedis) -> None:
+    """A job that comes back and must wait for the limits of its tier has been let go all the same, once."""
+    line, slow = await Line.of(redis), make_profile(table=make_table(main={"concurrency": 1}))
+    await line.enqueue(new_job("a"), new_job("b"))
+    leases = (await line.claim()).leases
+    await line.settle(*(settlement(lease, "hold", tiers=(MAIN,)) for lease in leases))
+    for _ in range(2):
+        await line.claim(2, profile=slow, worker="w-2")
+    assert [entry["job_id"] for entry in await line.records("released")] == ["a", "b"]
+    assert [entry["job_id"] for entry in await line.records("attempt_started")] == ["a", "b", "a"]
+
+
+@pytest.mark.parametrize("ending", ["expired", "cancelled"])
+async def test_ending_is_no_release(redis: ArqRedis, ending: str) -> None:
+    """Held jobs that expire or are called off are only handed over, however many they are; none of them is let go.
+
+    One that lives waits until all of those have been handed over.
+    """
+    line, wide = await Line.of(redis), make_profile(table=make_table(main={"concurrency": 999}))
+    await line.enqueue(*(new_job(f"{number:03d}", deadline_ms=60_000) for number in range(HAND_LIMIT + 20)))
+    await line.enqueue(new_job("lives"))
+    leases = (await line.claim(HAND_LIMIT + 21, profile=wide)).leases
+    await line.settle(*(settlement(lease, "hold", tiers=(MAIN,)) for lease in leases))
+    for lease in leases[:-1] if ending == "cancelled" else ():
+        await line.switchboard.cancel(lease.job_id, by="me")
+    await line.clock.advance(60_001 if ending == "expired" else 0)
+    claims = [await line.claim(profile=wide) for _ in range(2)]
+    assert [len(claim.handed) for claim in claims] == [HAND_LIMIT, 20]
+    assert {lease.reason for claim in claims for lease in claim.handed} == {ending}
+    assert claims[0].wait_ms == 1
+    assert [lease.job_id for claim in claims for lease in claim.leases] == ["lives"]
+    assert [entry["job_id"] for entry in await line.records("released")] == ["lives"]
 
 
 async def test_held_jobs_that_returned_spill_again(redis: ArqRedis) -> None:

@@ -6,6 +6,7 @@ from arq.jobs import serialize_job
 from queue_cases import BACKUP, MAIN, Line, make_profile, make_table, new_job, settlement
 
 from pointsman_queue import LEASE_S, Claim
+from pointsman_routes import QuarantinedRecord
 
 _STRANGE = "no job\xff\"}'\n"
 _SETS = ("arq:queue", "pointsman:delayed", "pointsman:leases", "pointsman:held", "pointsman:spill")
@@ -46,6 +47,19 @@ async def test_strange_members_of_the_held(redis: ArqRedis) -> None:
     assert (claim.leases, claim.handed) == ((), ())
     assert await line.members("pointsman:held") == ["a"]
     assert [record["job_id"] for record in await line.records("quarantined")] == [_STRANGE]
+
+
+async def test_what_is_put_aside_is_recorded(redis: ArqRedis) -> None:
+    """The record says what was found where and why it is no job's, in a form the ledger takes; not what is in it."""
+    line, table = await Line.of(redis), make_table()
+    await redis.zadd(f"arq:queue:{MAIN}", {_STRANGE: 0})
+    await line.claim(profile=make_profile(table=table))
+    (entry,) = await line.records("quarantined")
+    assert QuarantinedRecord.model_validate({name: value for name, value in entry.items() if name != "at"}) == (
+        QuarantinedRecord(
+            reason="not a job that waits here", job_id=_STRANGE, tier=MAIN, policy_digest=table.policy_digest
+        )
+    )
 
 
 async def test_strange_members_of_a_shut_tier(redis: ArqRedis) -> None:

@@ -40,7 +40,10 @@ async def test_living_workers(redis: ArqRedis) -> None:
 
 
 async def test_one_job(redis: ArqRedis) -> None:
-    """A job is shown as Redis has it, to its end and after; an unknown one is not there."""
+    """A job is shown as Redis has it, to its end and after, its content for as long as that is kept.
+
+    An unknown one is not there.
+    """
     line = await Line.of(redis)
     fields: dict[str, str | int] = {"failures": 1, "path": f"{MAIN}:overloaded"}
     await line.settle(settlement(await line.lease("a"), "move", to=BACKUP, job_fields=fields))
@@ -52,7 +55,11 @@ async def test_one_job(redis: ArqRedis) -> None:
     await line.settle(settlement(lease, "finish"))
     view = await line.observer.job("a")
     assert view is not None
-    assert (view.state, view.attempts, view.job) == (JobState.SUCCEEDED, 2, None)
+    assert (view.state, view.attempts, view.job) == (JobState.SUCCEEDED, 2, lease.job)
+    await redis.delete("arq:job:a")
+    view = await line.observer.job("a")
+    assert view is not None
+    assert (view.state, view.job) == (JobState.SUCCEEDED, None)
     assert await line.observer.job("b") is None
 
 

@@ -2,8 +2,10 @@
 
 from arq import ArqRedis
 from queue_cases import MAIN, RATE, SIDE, Line, make_profile, make_table, new_job, settlement
+from simulated_clock import START_MS
 
 from pointsman_queue import LEASE_S, TierProfile
+from pointsman_routes import AttemptFinished
 
 GONE = "alpha/gone"
 
@@ -55,6 +57,18 @@ async def test_a_tier_that_others_serve(redis: ArqRedis) -> None:
     claim = await line.claim(0, profile=older, worker="old")
     assert sorted(entry.job_id for entry in claim.handed) == ["job-0", "job-1", "job-2"]
     assert lease.job_id == "job-0"
+
+
+async def test_a_call_at_a_removed_tier(redis: ArqRedis) -> None:
+    """A call that was lost at a tier that has been removed since is closed; who answered for it is unknown by then."""
+    line = await Line.of(redis)
+    await line.lease("a", tier=SIDE)
+    await line.clock.advance(START_MS * 2)  # until nobody is believed to serve it
+    await line.claim(0, profile=TierProfile.of_removed(make_table(), SIDE, RATE))
+    (started,), (ended,) = await line.records("attempt_started"), await line.records("attempt_finished")
+    assert (started["owner"], started["batch_id"]) == ("team@example.com", "batch")
+    record = AttemptFinished.model_validate({name: value for name, value in ended.items() if name != "at"})
+    assert (record.tier, record.model, record.owner, record.batch_id) == (SIDE, "unknown", None, "batch")
 
 
 async def test_a_removed_tier_says_nothing_of_limits(redis: ArqRedis) -> None:

@@ -46,14 +46,17 @@ async def test_finish(redis: ArqRedis, state: JobState) -> None:
 
 
 async def test_how_long_things_are_kept(redis: ArqRedis) -> None:
-    """Result, job and finished batch expire together; the envelope of an answered job is dropped at once."""
+    """Result, job, envelope and finished batch expire together, however the job ended.
+
+    The envelope of an answered job is not dropped before the recorder has taken the prompt from it.
+    """
     line = await Line.of(redis)
     first, second = await line.lease("a"), await line.lease("b")
     await line.settle(settlement(first, "finish"))
     keep_ms = KEEP.total_seconds() * 1000
-    for key in ("pointsman:job:a", "pointsman:result:a"):
+    for key in ("pointsman:job:a", "pointsman:result:a", "arq:job:a"):
         assert keep_ms - 60_000 < await redis.pttl(key) <= keep_ms
-    assert await redis.exists("arq:job:a") == 0
+    assert await redis.get("arq:job:a") == new_job("a").envelope
     assert await redis.pttl("pointsman:batch:batch") == -1
     await line.settle(settlement(second, "finish", state=JobState.FAILED))
     for key in ("arq:job:b", "pointsman:batch:batch", "pointsman:done:batch"):

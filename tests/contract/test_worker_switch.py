@@ -1,6 +1,7 @@
 """A worker whose tier is switched off: claimed calls do not begin, and an abort cuts those in flight."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -11,7 +12,7 @@ import pytest
 from arq import ArqRedis
 from queue_cases import BACKUP, KEEP, MAIN, SIDE, Line, make_profile, make_table, new_job
 from simulated_clock import SimulatedClock
-from worker_cases import make_rates, make_report
+from worker_cases import SteppedClock, make_rates, make_report
 
 from pointsman_queue import Claim, JobQueue, Lease, Observer, Openings, Renewal, Switchboard, TierProfile, TierQueue
 from pointsman_routes import Job, RouteTable, ServiceUnavailable, Transient
@@ -95,6 +96,7 @@ async def _working(
     queue: TierQueue | None = None,
     board: Switchboard | None = None,
     others: tuple[str, ...] = (),
+    clock: Callable[[], int] = time.perf_counter_ns,
 ) -> AsyncIterator[TierWorker]:
     queue = queue or TierQueue(redis, worker="w-1", keep_results=KEEP)
     settler = Settler(queue)
@@ -113,6 +115,7 @@ async def _working(
         settler=settler,
         worker_id="w-1",
         handle_signals=False,
+        clock=clock,
     )
     running = asyncio.create_task(worker.async_run())
     try:
@@ -138,19 +141,23 @@ async def _line(redis: ArqRedis) -> Line:
 
 
 async def test_abort_cuts_calls_in_flight(redis: ArqRedis) -> None:
-    """An abort cuts every call of the tier within a moment; their jobs move on, and each has its record as unknown."""
-    line, desk = await _line(redis), _SlowDesk()
-    async with _working(redis, desk) as worker:
+    """An abort cuts every call of the tier within a moment; their jobs move on, and each has its record as unknown.
+
+    It says how long the call had taken by then.
+    """
+    line, desk, clock = await _line(redis), _SlowDesk(), SteppedClock()
+    async with _working(redis, desk, clock=clock) as worker:
         await line.enqueue(*(new_job(f"{number}") for number in range(5)))
         await _until(lambda: len(desk.begun) == 5)
+        clock.pass_us(7_000)
         await line.switchboard.disable(TABLE, "alpha", reason="r", by="ann", abort=True)
         await _until(lambda: not worker.tasks)
     assert sorted(desk.cut) == sorted(desk.begun)
     assert sorted(await line.members(f"arq:queue:{BACKUP}")) == [f"{number}" for number in range(5)]
     ended = await line.records("attempt_finished")
-    assert [(record["outcome"], record["usage_source"], record["counted"]) for record in ended] == [
-        ("unknown", "estimate", False)
-    ] * 5
+    assert [
+        (record["outcome"], record["usage_source"], record["counted"], record["duration_us"]) for record in ended
+    ] == [("unknown", "estimate", False, 7_000)] * 5
     assert {record["reason"] for record in await line.records("moved")} == {"disabled"}
 
 
@@ -184,6 +191,7 @@ async def test_a_claimed_call_does_not_begin(redis: ArqRedis, scope: str) -> Non
     assert await line.members(f"arq:queue:{BACKUP}") == ["late"]
     (ended,) = await line.records("attempt_finished")
     assert (ended["outcome"], ended["usage_source"], ended["cost_microusd"]) == ("unknown", "none", 0)
+    assert ended["duration_us"] is None
 
 
 async def test_a_switch_of_before_the_claim(redis: ArqRedis) -> None:
@@ -254,6 +262,20 @@ async def test_a_worker_that_ends_while_it_takes_back(redis: ArqRedis) -> None:
         board.answers.set()
     assert await line.members(f"pointsman:leases:{MAIN}") == []
     assert sorted(await line.members(f"arq:queue:{BACKUP}")) == ["a", "b"]
+
+
+async def test_a_worker_that_ends_during_a_call(redis: ArqRedis) -> None:
+    """A call that outlasts the grace time is cut: its record is unknown, and says how long the call had taken."""
+    line, desk, clock = await _line(redis), _SlowDesk(), SteppedClock()
+    async with _working(redis, desk, clock=clock) as worker:
+        await line.enqueue(new_job("a"))
+        await _until(lambda: desk.begun)
+        clock.pass_us(31_000_000)
+        for task in tuple(worker.tasks.values()):
+            task.cancel()  # as arq does when the grace time is over
+        await _until(lambda: worker.jobs_retried)
+    record = (await line.records("attempt_finished"))[0]
+    assert (record["outcome"], record["duration_us"]) == ("unknown", 31_000_000)
 
 
 async def test_a_worker_that_ends_serves_nothing(redis: ArqRedis, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,8 +4,9 @@ import json
 from datetime import UTC, datetime
 
 import pytest
-from queue_cases import BACKUP, MAIN, SIDE, make_profile, make_table
+from queue_cases import BACKUP, MAIN, RATE, SIDE, make_profile, make_table
 
+from pointsman_queue import TierProfile
 from pointsman_routes import ConfigError, CountedTokens, LearnLimits
 
 
@@ -26,6 +27,26 @@ def test_classes_it_may_not_serve_are_not_its_own() -> None:
     assert make_profile(MAIN, table).others == {"triage": (SIDE,)}
     backup = make_profile(BACKUP, table)
     assert (backup.hops, backup.others, backup.least_spill_ms) == ({}, {}, None)
+
+
+def test_what_records_say_of_a_tier() -> None:
+    """Every record of a tier names it and the policy; those of calls also who is asked, and who answers for the key."""
+    table = make_table()
+    profile, removed = make_profile(MAIN, table), TierProfile.of_removed(table, "alpha/gone", RATE)
+    assert json.loads("{" + profile.names + "}") == {"tier": MAIN, "policy_digest": table.policy_digest}
+    assert json.loads("{" + profile.call_names + "}") == {
+        "provider": "alpha",
+        "owner": "team@example.com",
+        "model": "a-large",
+        "region": "eu",
+    }
+    assert json.loads("{" + removed.names + "}") == {"tier": "alpha/gone", "policy_digest": table.policy_digest}
+    assert json.loads("{" + removed.call_names + "}") == {
+        "provider": "alpha",
+        "owner": None,
+        "model": "unknown",
+        "region": None,
+    }
 
 
 def test_limits_as_gates_keep_them() -> None:

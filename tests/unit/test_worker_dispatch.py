@@ -10,8 +10,10 @@ from structlog.testing import capture_logs
 from worker_cases import (
     ESTIMATE_COST,
     BoardOf,
+    DeskThatHangs,
     ScriptedDesk,
     SettlerThatKeeps,
+    SteppedClock,
     final_of,
     finished_of,
     make_office,
@@ -110,6 +112,24 @@ async def test_tier_off_the_route() -> None:
     assert desk.asked == []
     assert (settlement.step, settlement.to, settlement.called) == ("move", MAIN, False)
     assert the(MovedRecord, settlement).reason is Reason.OFF_ROUTE
+
+
+async def test_a_call_that_the_deadline_cuts() -> None:
+    """A call that is under way at the deadline is cut, recorded as one that may be billed, and timed until then."""
+    settler, clock = SettlerThatKeeps(), SteppedClock()
+    desk = DeskThatHangs(clock, 2_500)
+    lease = make_lease(deadline_ms=make_lease().started_at / 1000 + 20)
+    async with asyncio.timeout(5):
+        await Dispatcher(make_office(), desk, settler, BoardOf(), clock=clock).run(lease)
+    record = finished_of(settler.settled[0])
+    assert (record.outcome, record.usage_source, record.duration_us) == (OutcomeKind.TRANSIENT, "estimate", 2_500)
+
+
+async def test_what_is_not_asked_takes_no_time() -> None:
+    """An attempt that ends before its call has no duration, rather than a short one."""
+    settler = SettlerThatKeeps()
+    await Dispatcher(make_office(), ScriptedDesk(), settler, BoardOf()).run(make_lease(job=None))
+    assert finished_of(settler.settled[0]).duration_us is None
 
 
 async def test_give_back() -> None:

@@ -3,7 +3,7 @@
 import hashlib
 
 import pytest
-from queue_cases import BACKUP, MAIN, RATE, SIDE, make_lease
+from queue_cases import BACKUP, MAIN, RATE, SALT, SIDE, make_job, make_lease
 from worker_cases import (
     ANSWER,
     COST,
@@ -35,6 +35,7 @@ from pointsman_routes import (
     Truncated,
     Unknown,
     Unsupported,
+    salted_digest,
 )
 from pointsman_worker.ending import end, path_steps, path_with
 
@@ -75,10 +76,37 @@ async def test_answer_at_the_primary() -> None:
         price_source=RATE.source,
         accepted_at=lease.accepted_at,
         policy_digest=office.table.policy_digest,
-        prompt_digest=lease.job.prompt_digest(),
-        response_digest=hashlib.sha256(ANSWER.content.encode()).hexdigest(),
+        prompt_digest=salted_digest(SALT, lease.job.asked()),
+        response_digest=salted_digest(SALT, ANSWER.content),
         error_code=None,
     )
+
+
+async def test_digests_tell_nothing_without_the_salt() -> None:
+    """The same question and answer have other digests under another salt; none of them is that of the text alone."""
+    plain = {hashlib.sha256(text.encode()).hexdigest() for text in (make_job().asked(), ANSWER.canonical())}
+    records = [final_of(await run(make_lease(salt=salt), make_report())) for salt in (SALT, SALT, "another")]
+    digests = [(record.prompt_digest, record.response_digest) for record in records]
+    assert digests[0] == digests[1]
+    assert len({*digests[0], *digests[2], *plain}) == 6
+
+
+async def test_a_job_without_a_salt() -> None:
+    """A job that an older version took in is answered; its record has no digest that could be tried out."""
+    settlement = await run(make_lease(salt=None), make_report())
+    record = final_of(settlement)
+    assert (record.state, record.served_tier) == (JobState.SUCCEEDED, MAIN)
+    assert (record.prompt_digest, record.response_digest) == ("unsalted", None)
+    (expired,) = await relocate(make_lease(salt=None, reason="expired"))
+    assert final_of(expired).prompt_digest == "unsalted"
+
+
+async def test_prompt_digest_of_a_failure() -> None:
+    """A job that fails has the digest of its acceptance too, and none of an answer it did not get."""
+    lease = make_lease()
+    assert lease.job is not None
+    record = final_of(await run(lease, make_report(Invalid(detail="bad"))))
+    assert (record.prompt_digest, record.response_digest) == (salted_digest(SALT, lease.job.asked()), None)
 
 
 async def test_result_of_an_answer() -> None:
@@ -253,7 +281,7 @@ async def test_held_job_ends_where_it_was_left() -> None:
 async def test_unreadable_job() -> None:
     """A job that cannot be read fails with a record that says so, and shows nothing of what was found."""
     report = make_report(Unsupported(detail="not a job"), called=False)
-    settlement = await run(make_lease(job=None), report)
+    settlement = await run(make_lease(job=None, salt=None), report)
     record, result = final_of(settlement), result_of(settlement)
     assert (record.state, record.error_code, record.attempts) == (JobState.FAILED, "unreadable", 0)
     assert (record.custom_id, record.prompt_digest) == ("unreadable", "unreadable")

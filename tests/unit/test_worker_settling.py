@@ -1,5 +1,6 @@
 """From an outcome to a settlement: the step, the records, the charge, what the tier learns, what the job remembers."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -73,21 +74,25 @@ def test_every_outcome_is_in_the_table() -> None:
 
 async def test_attempt_record() -> None:
     """The record of an attempt holds what happened: who asked whom, what came back, what it cost."""
-    lease = make_lease(attempt=3, tier=BACKUP, fence="99")
-    settlement = await run(lease, make_report(finish_reason="end_turn"), office=_OFFICE)
+    lease = make_lease(attempt=3, tier=BACKUP, fence="99", batch_id="nightly")
+    report = replace(make_report(finish_reason="end_turn"), duration_us=1234)
+    settlement = await run(lease, report, office=_OFFICE)
     assert finished_of(settlement) == AttemptFinished(
         job_id="job-1",
         attempt=3,
         hop=1,
         tier=BACKUP,
         provider="beta",
+        owner="team@example.com",
         model="b-large",
         region="local",
         worker="w-1",
         fence=99,
         task_class="triage",
+        batch_id="nightly",
         policy_digest=_OFFICE.table.policy_digest,
         started_at=lease.started_at,
+        duration_us=1234,
         outcome=make_report().outcome.kind,
         http_status=200,
         provider_request_id="r-1",
@@ -134,7 +139,7 @@ async def test_attempt_without_a_call() -> None:
     settlement = await run(make_lease(skipped=1, cost_microusd=5), report)
     assert (settlement.called, settlement.used_in, settlement.used_out) == (False, None, None)
     assert (settlement.job_fields["skipped"], settlement.job_fields["cost"]) == (2, 5)
-    assert finished_of(settlement).usage_source == "none"
+    assert (finished_of(settlement).usage_source, finished_of(settlement).duration_us) == ("none", None)
 
 
 async def test_costs_accumulate() -> None:
@@ -163,6 +168,7 @@ async def test_move() -> None:
     assert settlement.job_fields["path"] == f"{SIDE}:empty,{MAIN}:overloaded"
     assert the(MovedRecord, settlement) == MovedRecord(
         job_id="job-1",
+        batch_id="batch",
         task_class="triage",
         from_tier=MAIN,
         to_tier=BACKUP,
@@ -177,7 +183,15 @@ async def test_hold() -> None:
     assert (settlement.step, settlement.tiers) == ("hold", (MAIN, BACKUP))
     assert settlement.job_fields["path"] == f"{MAIN}:exhausted"
     record = the(HeldRecord, settlement)
-    assert (record.tier, record.waits_for, record.reason) == (MAIN, (MAIN, BACKUP), Reason.EXHAUSTED)
+    assert record == HeldRecord(
+        job_id="job-1",
+        batch_id="batch",
+        task_class="triage",
+        tier=MAIN,
+        waits_for=(MAIN, BACKUP),
+        reason=Reason.EXHAUSTED,
+        policy_digest=_OFFICE.table.policy_digest,
+    )
 
 
 async def test_delay() -> None:
