@@ -2,10 +2,10 @@
 
 import asyncio
 from collections import defaultdict, deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from pointsman_producer import Backoff
-from pointsman_queue import Admission, BatchProgress, NewJob
+from pointsman_queue import Admission, BatchProgress, NewJob, Standing
 from pointsman_routes import (
     Job,
     JobConflict,
@@ -24,7 +24,7 @@ AT_ONCE = Backoff(first_s=0, most_s=0, tries=3)
 
 
 def make_routes() -> RouteTable:
-    """Two classes: `triage` with a backup, `reasoning` without."""
+    """Three classes: `triage` with a backup, `reasoning` without, and `strict`, which the ledger must have."""
     return build_route_table(
         {
             "providers": {
@@ -43,6 +43,7 @@ def make_routes() -> RouteTable:
                     "max_tokens": 77,
                 },
                 "reasoning": {"route": ["here/large"]},
+                "strict": {"route": ["here/large"], "acceptance": "ledger"},
             },
         }
     )
@@ -53,9 +54,9 @@ def make_job(custom_id: str, text: str = "Which way?", *, task_class: str = "tri
     return Job(custom_id=custom_id, task_class=task_class, messages=(Message(role="user", content=text),))
 
 
-def make_jobs(count: int) -> list[Job]:
+def make_jobs(count: int, *, task_class: str = "triage") -> list[Job]:
     """Jobs named j-0, j-1 and so on."""
-    return [make_job(f"j-{number}") for number in range(count)]
+    return [make_job(f"j-{number}", task_class=task_class) for number in range(count)]
 
 
 def make_result(job_id: str, custom_id: str, state: JobState = JobState.FAILED) -> Result:
@@ -84,6 +85,18 @@ class QueueInMemory:
         self.most_in_flight = 0
         self.waited_for = asyncio.Event()
         """Set once a call of `finished` waits."""
+        self.announced: list[tuple[str, str]] = []
+        """Policy digest and process, of each call of `announce`."""
+        self.life = "first"
+        """Of the queue's data."""
+        self.written = 0
+        """Records in the outbox so far."""
+        self.recorded = 0
+        """How many of them the ledger has."""
+        self.looks = 0
+        """Calls of `standing`."""
+        self.on_look: Callable[[], object] = lambda: None
+        """Called when somebody looks how far the ledger is, before the answer is made."""
         self._news: defaultdict[str, asyncio.Event] = defaultdict(asyncio.Event)
 
     async def enqueue(self, batch_id: str, jobs: Sequence[NewJob]) -> list[Admission]:
@@ -102,6 +115,21 @@ class QueueInMemory:
             self.answers_lost -= 1
             raise ServiceUnavailable("Redis does not answer")
         return admissions
+
+    async def announce(self, table: RouteTable, by: str) -> None:
+        self.announced.append((table.policy_digest, by))
+
+    async def standing(self) -> Standing:
+        self.looks += 1
+        await asyncio.sleep(0)
+        self.on_look()
+        return Standing(life=self.life, written=f"{self.written}-0", recorded=f"{self.recorded}-0")
+
+    def lose_everything(self) -> None:
+        """Begin another life, without a job."""
+        self.life += " and another"
+        self.jobs.clear()
+        self.batches.clear()
 
     async def progress(self, batch_id: str) -> BatchProgress | None:
         self._may_fail()
@@ -145,6 +173,7 @@ class QueueInMemory:
                 admissions.append(Admission.KNOWN)
                 continue
             self.jobs[job.job_id] = job
+            self.written += 1
             self.batches.setdefault(batch_id, []).append(job.job_id)
             admissions.append(Admission.ACCEPTED)
         return admissions

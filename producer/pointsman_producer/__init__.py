@@ -4,7 +4,7 @@ from pointsman_routes import Job
 
 from .backoff import Backoff
 from .batch_file import BatchFile, FileReport
-from .errors import FileChanged, FileUnreadable, ResultGone, WaitTimeout
+from .errors import FileChanged, FileUnreadable, LedgerBehind, ResultGone, WaitTimeout
 from .intake import Intake
 from .job_encoder import JobEncoder
 from .line_problem import LineProblem
@@ -20,6 +20,7 @@ __all__ = [
     "Intake",
     "Job",
     "JobEncoder",
+    "LedgerBehind",
     "LineProblem",
     "Producer",
     "Receipt",

@@ -1,7 +1,14 @@
 """Backoff: how long to wait before asking an absent service again."""
 
+import asyncio
 import random
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import TypeVar
+
+from pointsman_routes import QueueFull, ServiceUnavailable
+
+_Answer = TypeVar("_Answer")
 
 _DOUBLINGS = 30
 """Beyond this the delay is `most_s` anyway, and the power stays a small number."""
@@ -18,6 +25,22 @@ class Backoff:
     most_s: float = 2.0
     tries: int = 6
     """How often a submission is sent before it is given up; a wait for results does not give up."""
+
+    async def through(self, step: Callable[[], Awaitable[_Answer]]) -> _Answer:
+        """Take a step that is harmless to take twice, again while Redis is away.
+
+        Raises:
+            QueueFull: at once; asking again makes no room.
+            ServiceUnavailable: the last try failed too.
+        """
+        for attempt in range(self.tries - 1):
+            try:
+                return await step()
+            except QueueFull:
+                raise
+            except ServiceUnavailable:
+                await asyncio.sleep(self.delay(attempt))
+        return await step()
 
     def delay(self, attempt: int) -> float:
         """Seconds to wait after a failed attempt; attempts count from 0."""

@@ -1,6 +1,8 @@
 """What the producer raises on top of the shared tree.
 
     PointsmanError
+    |-- ServiceUnavailable
+    |   `-- LedgerBehind           jobs are in the queue, and the ledger has not confirmed them in time
     |-- WaitTimeout                also a TimeoutError: the wait for results has ended before the jobs have
     `-- UsageProblem
         |-- ResultGone             a job's result is not kept any more, or its batch was never here
@@ -12,7 +14,19 @@ Messages are one line: what is wrong, and what to do.
 
 from collections.abc import Collection
 
-from pointsman_routes import PointsmanError, UsageProblem
+from pointsman_routes import PointsmanError, ServiceUnavailable, UsageProblem
+
+
+class LedgerBehind(ServiceUnavailable):
+    """Jobs of a class with `acceptance = "ledger"` are in the queue, but the ledger has not confirmed them in time."""
+
+    def __init__(self, batch_id: str, seconds: float) -> None:
+        self.batch_id = batch_id
+        super().__init__(
+            f"the ledger has not confirmed the jobs of batch {batch_id} within {seconds:g} s, so they are not "
+            "acknowledged, though they are in the queue; start `pointsman recorder`, and submit the same jobs under "
+            "this batch id: none is asked twice"
+        )
 
 
 class WaitTimeout(PointsmanError, TimeoutError):

@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from typing import Protocol
 
-from pointsman_queue import Admission, BatchProgress, NewJob
+from pointsman_queue import Admission, BatchProgress, NewJob, Standing
+from pointsman_routes import RouteTable
 
 
 class Intake(Protocol):
@@ -12,6 +13,15 @@ class Intake(Protocol):
     Every method raises `ServiceUnavailable` while Redis does not answer.
     """
 
+    async def announce(self, table: RouteTable, by: str) -> None:
+        """Tell the ledger by which policy jobs are accepted, if it is another than before.
+
+        Raises:
+            ConfigError: the policy is longer than the ledger takes.
+            QueueFull: Redis has no room for it.
+        """
+        ...
+
     async def enqueue(self, batch_id: str, jobs: Sequence[NewJob]) -> list[Admission]:
         """Take in jobs of one batch, all or none.
 
@@ -19,6 +29,10 @@ class Intake(Protocol):
             JobConflict: an id is taken by a job that asks something else.
             QueueFull: Redis has no room.
         """
+        ...
+
+    async def standing(self) -> Standing:
+        """How far the records of accepted jobs are written, and how far the ledger has committed them."""
         ...
 
     async def progress(self, batch_id: str) -> BatchProgress | None:

@@ -1,8 +1,10 @@
 """The producer: the client that submits jobs and waits for their results."""
 
 import asyncio
+import os
 import re
 import secrets
+import socket
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Iterable
 from contextlib import aclosing, asynccontextmanager
 from datetime import timedelta
@@ -16,8 +18,9 @@ from .backoff import Backoff
 from .batch_follower import BatchFollower
 from .intake import Intake
 from .job_encoder import JobEncoder
+from .ledger_watch import TIMEOUT_S, LedgerWatch
 from .result_stream import follow
-from .submission import Receipt, Submission
+from .submission import Means, Receipt, Submission
 
 _BATCH_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
 
@@ -34,17 +37,34 @@ class Producer:
     submitted again under the same `batch_id`, and nothing is asked twice.
     """
 
-    def __init__(self, intake: Intake, table: RouteTable, *, backoff: Backoff | None = None) -> None:
+    def __init__(
+        self,
+        intake: Intake,
+        table: RouteTable,
+        *,
+        backoff: Backoff | None = None,
+        ledger_timeout: timedelta | float = TIMEOUT_S,
+    ) -> None:
         """Make a producer of a queue and a route table.
 
         Args:
             intake: the queue, such as a `pointsman_queue.JobQueue`.
             table: where jobs go, by their class.
             backoff: between tries while Redis is away.
+            ledger_timeout: how long the ledger may take to confirm jobs of a class with `acceptance = "ledger"`, as a
+                timedelta or in seconds.
         """
         self._intake = intake
-        self._encoder = JobEncoder(table)
+        self._table = table
         self._backoff = backoff or Backoff()
+        self._announced = False
+        self._means = Means(
+            intake=intake,
+            encoder=JobEncoder(table),
+            watch=LedgerWatch(intake, timeout_s=_seconds(ledger_timeout)),
+            backoff=self._backoff,
+            announce=self._announce,
+        )
 
     @classmethod
     @asynccontextmanager
@@ -72,15 +92,18 @@ class Producer:
         *,
         batch_id: str | None = None,
         on_progress: Callable[[int], object] | None = None,
+        on_wait: Callable[[int], object] | None = None,
     ) -> list[Receipt]:
-        """Submit jobs in bulk. Every job with a receipt is in the queue.
+        """Submit jobs in bulk. Every job with a receipt is in the queue, and in the ledger too if its class says so.
 
-        Jobs travel in chunks, each taken in as a whole or not at all; if one is refused, those before it stay in.
+        Jobs travel in chunks, each taken in as a whole or not at all; if one is refused, those before it stay in. The
+        receipts of a chunk with a job of a class with `acceptance = "ledger"` come once the ledger has committed it.
 
         Args:
             jobs: each with a `custom_id` of its own.
             batch_id: names the batch; a new random one when absent. Jobs can be added to a batch at any time.
             on_progress: called with the number of receipts so far, after every chunk.
+            on_wait: called with the number of jobs that are in the queue and wait for the ledger, when it changes.
 
         Returns:
             A receipt for each job, in their order.
@@ -88,11 +111,12 @@ class Producer:
         Raises:
             JobConflict: a `custom_id` of the batch is taken by a job that asks something else.
             JobInvalid: a job's class is not in the configuration, or the `batch_id` is not usable.
+            LedgerBehind: the ledger has not confirmed jobs in time; they are in the queue all the same.
             QueueFull: Redis has no room for more.
             ServiceUnavailable: Redis stayed away through all tries; the message names the batch to go on with.
         """
         receipts: list[Receipt] = []
-        async with aclosing(self._submission(batch_id).receipts(jobs)) as chunks:
+        async with aclosing(self._submission(batch_id, on_wait).receipts(jobs)) as chunks:
             async for chunk in chunks:
                 receipts += chunk
                 if on_progress is not None:
@@ -100,14 +124,18 @@ class Producer:
         return receipts
 
     async def submit_each(
-        self, jobs: Iterable[Job] | AsyncIterable[Job], *, batch_id: str | None = None
+        self,
+        jobs: Iterable[Job] | AsyncIterable[Job],
+        *,
+        batch_id: str | None = None,
+        on_wait: Callable[[int], object] | None = None,
     ) -> AsyncGenerator[Receipt, None]:
         """Submit jobs as `submit` does, handing out receipts as they come instead of collecting them.
 
         For batches that do not fit into memory: a few thousand jobs are held at any time. Leaving the loop early
         leaves the jobs sent so far in the queue.
         """
-        async with aclosing(self._submission(batch_id).receipts(jobs)) as chunks:
+        async with aclosing(self._submission(batch_id, on_wait).receipts(jobs)) as chunks:
             async for chunk in chunks:
                 for receipt in chunk:
                     yield receipt
@@ -127,18 +155,23 @@ class Producer:
             ResultGone: results are not kept any more; raised after all others have been handed out.
             WaitTimeout: the time is over. The jobs go on.
         """
-        seconds = timeout.total_seconds() if isinstance(timeout, timedelta) else timeout
-        return follow(self._followers(of), timeout_s=seconds)
+        return follow(self._followers(of), timeout_s=None if timeout is None else _seconds(timeout))
 
     async def progress(self, batch_id: str) -> BatchProgress | None:
         """Counts of a batch by final state; None if nothing is known of it."""
         return await self._intake.progress(batch_id)
 
-    def _submission(self, batch_id: str | None) -> Submission:
+    async def _announce(self) -> None:
+        """Tell the ledger the policy, once, before anything is accepted under it."""
+        if not self._announced:
+            await self._intake.announce(self._table, f"producer {socket.gethostname()}-{os.getpid()}")
+            self._announced = True
+
+    def _submission(self, batch_id: str | None, on_wait: Callable[[int], object] | None) -> Submission:
         name = new_batch_id() if batch_id is None else batch_id
         if not _BATCH_ID.fullmatch(name):
             raise JobInvalid(f"{name[:40]!r} is not a usable batch_id; use up to 128 letters, digits, '-', '_' and '.'")
-        return Submission(self._intake, self._encoder, name, self._backoff)
+        return Submission(self._means, name, on_wait)
 
     def _followers(self, of: Iterable[Receipt] | str) -> list[BatchFollower]:
         if isinstance(of, str):
@@ -152,6 +185,10 @@ class Producer:
 def new_batch_id() -> str:
     """A batch id nobody has used."""
     return f"b-{secrets.token_hex(12)}"
+
+
+def _seconds(time: timedelta | float) -> float:
+    return time.total_seconds() if isinstance(time, timedelta) else time
 
 
 def _read_table(path: Path) -> RouteTable:

@@ -5,7 +5,7 @@ from .envelope import FUNCTION, Opened, decode_envelope, encode_envelope, from_j
 from .gate import BreakerState, Gate, LearnedLimit, read_gate
 from .job_queue import Admission, BatchProgress, JobQueue, NewJob
 from .lease import Claim, Lease, Renewal
-from .outbox import START, Outbox, OutboxEntry
+from .outbox import START, Outbox, OutboxEntry, Standing, entry_order
 from .outcome_rates import OutcomeRates
 from .overview import JobView, Observer, Overview, TierLoad
 from .scripts import script_text
@@ -44,6 +44,7 @@ __all__ = [
     "Settings",
     "SettleStep",
     "Settlement",
+    "Standing",
     "Switchboard",
     "TierLoad",
     "TierProfile",
@@ -53,6 +54,7 @@ __all__ = [
     "connect",
     "decode_envelope",
     "encode_envelope",
+    "entry_order",
     "from_json",
     "place",
     "read_gate",

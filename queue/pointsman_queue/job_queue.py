@@ -8,10 +8,11 @@ from typing import NamedTuple
 
 from arq import ArqRedis
 
-from pointsman_routes import JobConflict, JobState, QueueFull
+from pointsman_routes import JobConflict, JobState, QueueFull, RouteTable
 
 from . import keys
 from .connection import read_hash, redis_errors
+from .outbox import Outbox, Standing
 from .scripts import script_text
 
 MEMORY_MARK = 0.75
@@ -83,6 +84,15 @@ class JobQueue:
         self._redis = redis
         self._keep_results = keep_results
         self._enqueue = redis.register_script(script_text("enqueue"))
+        self._outbox = Outbox(redis)
+
+    async def announce(self, table: RouteTable, by: str) -> None:
+        """Tell the ledger by which policy a producer accepts; see `Outbox.announce`."""
+        await self._outbox.announce("producer", table, by)
+
+    async def standing(self) -> Standing:
+        """How far the records of accepted jobs are; see `Outbox.standing`."""
+        return await self._outbox.standing()
 
     async def enqueue(self, batch_id: str, jobs: Sequence[NewJob]) -> list[Admission]:
         """Take in some jobs of a batch, in one step: all of them, or none.

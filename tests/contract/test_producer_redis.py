@@ -1,4 +1,5 @@
 import asyncio
+import json
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -10,16 +11,19 @@ from redis import Redis
 
 from pointsman_producer import BatchFile, Job, Producer, ResultGone, WaitTimeout
 from pointsman_producer.submission import CHUNK_JOBS
-from pointsman_queue import JobQueue, Lease, Outbox, Settings, Settlement, TierProfile, TierQueue
+from pointsman_queue import JobQueue, Lease, Outbox, Settings, Settlement, TierProfile, TierQueue, decode_envelope
 from pointsman_routes import (
     AcceptedRecord,
     ConfigError,
     JobConflict,
     JobState,
+    PolicyRecord,
     Price,
     QueueFull,
     Rate,
     ServiceUnavailable,
+    job_id_for,
+    salted_digest,
 )
 
 _KEEP = timedelta(minutes=5)
@@ -83,11 +87,30 @@ async def test_every_job_is_in_once(producer: Producer, redis: ArqRedis) -> None
     progress = await producer.progress("b-1")
     assert progress is not None
     assert progress.total == len(jobs)
-    entries = await Outbox(redis).read("0-0", count=10 * CHUNK_JOBS, block_ms=1)
+    outbox = Outbox(redis)
+    policy, *entries = await outbox.read("0-0", count=10 * CHUNK_JOBS, block_ms=1)
+    assert PolicyRecord.model_validate_json(policy.record).policy_digest == make_routes().policy_digest
     records = [AcceptedRecord.model_validate_json(entry.record) for entry in entries]
     assert sorted(record.job_id for record in records) == sorted(receipt.job_id for receipt in one)
-    digests = {job.custom_id: job.prompt_digest() for job in jobs}
+    salts = {
+        job_id: opened.salt
+        for job_id, envelope in (await outbox.envelopes([record.job_id for record in records])).items()
+        if (opened := decode_envelope(envelope)) is not None
+    }
+    digests = {job.custom_id: salted_digest(salts[job_id_for("b-1", job.custom_id)] or "", job.asked()) for job in jobs}
     assert {record.custom_id: record.prompt_digest for record in records} == digests
+
+
+async def test_each_policy_is_told_before_its_jobs(redis: ArqRedis) -> None:
+    """The ledger knows a policy before a job is accepted under it; a producer of the same policy adds nothing."""
+    queue = JobQueue(redis, keep_results=_KEEP)
+    for _ in range(2):
+        producer = Producer(queue, make_routes())
+        await producer.submit(make_jobs(1))
+        await producer.submit(make_jobs(1))
+    entries = await Outbox(redis).read("0-0", count=99, block_ms=1)
+    kinds = [json.loads(entry.record)["kind"] for entry in entries]
+    assert kinds == ["policy_change"] + ["accepted"] * 4
 
 
 async def test_conflict_takes_nothing_in(producer: Producer) -> None:

@@ -137,7 +137,7 @@ async def test_other_work_goes_on() -> None:
 
     counter = asyncio.create_task(count())
     queue = QueueInMemory()
-    chunks = _make_producer(queue)._submission("b-1")._chunks(make_jobs(CHUNK_JOBS))
+    chunks = _make_producer(queue)._submission("b-1", None)._chunks(make_jobs(CHUNK_JOBS))
     async for _ in chunks:
         break
     counter.cancel()
@@ -193,7 +193,7 @@ async def test_unknown_class() -> None:
     """A job of an unknown class is refused, naming the known ones; what was sent before is not left hanging."""
     queue = QueueInMemory()
     jobs = [*make_jobs(CHUNK_JOBS), make_job("odd", task_class="poetry")]
-    with pytest.raises(JobInvalid, match=r"'odd'.*'poetry'.*reasoning, triage"):
+    with pytest.raises(JobInvalid, match=r"'odd'.*'poetry'.*reasoning, strict, triage"):
         await _make_producer(queue).submit(jobs)
     assert queue.in_flight == 0
 
