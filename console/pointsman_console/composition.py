@@ -6,7 +6,7 @@ The worker's and the ledger's rooms bring SQLAlchemy, aiohttp and more; they are
 
 import os
 import socket
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -18,6 +18,7 @@ from arq import ArqRedis
 from pointsman_queue import JobQueue, Observer, Outbox, Settings, Switchboard, TierProfile, TierQueue, connect
 from pointsman_routes import (
     ConfigError,
+    KeyRecord,
     Problem,
     Provider,
     Rate,
@@ -28,6 +29,8 @@ from pointsman_routes import (
     check_surroundings,
     read_route_table,
 )
+
+from .record_post import RecordPost
 
 if TYPE_CHECKING:
     from pointsman_audit import Ledger, Recorder
@@ -132,7 +135,12 @@ async def open_recorder(settings: Settings) -> "AsyncIterator[Recorder]":
 
 @asynccontextmanager
 async def open_desk(
-    settings: Settings, table: RouteTable, tiers: Iterable[str], *, connections: int
+    settings: Settings,
+    table: RouteTable,
+    tiers: Iterable[str],
+    *,
+    connections: int,
+    renewed: Callable[[Provider], object] | None = None,
 ) -> "AsyncIterator[HttpDesk]":
     """Connections to the vendors of some tiers. Needs neither Redis nor the ledger.
 
@@ -141,19 +149,20 @@ async def open_desk(
         table: the route table.
         tiers: names of its tiers.
         connections: most of them open at once.
+        renewed: told of a provider whose key file holds another key than before.
 
     Raises:
         KeyMissing: the key of one of them cannot be read.
     """
-    from pointsman_worker import CodecShelf, HttpDesk, ProviderCodec, build_client, codec_for, read_key
+    from pointsman_worker import ApiKey, CodecShelf, HttpDesk, build_client, read_key
 
     base = settings.config.absolute().parent
 
-    def make(provider: Provider) -> ProviderCodec:
-        return codec_for(provider, read_key(provider.api_key, os.environ, base))
+    def read(provider: Provider) -> ApiKey | None:
+        return read_key(provider.api_key, os.environ, base)
 
     providers = [table.providers[name] for name in dict.fromkeys(table.tiers[tier].provider for tier in tiers)]
-    codecs = CodecShelf(providers, make, base)
+    codecs = CodecShelf(providers, read, base, renewed=renewed)
     client = build_client(connections)
     try:
         yield HttpDesk(table, codecs, client)
@@ -183,6 +192,7 @@ async def open_worker(
 
     Raises:
         UsageProblem: a tier is unknown, or its key or price is missing.
+        QueueFull: Redis has no room to tell the ledger of a policy it does not know; nothing is decided under one.
         ServiceUnavailable: Redis does not answer.
     """
     from pointsman_worker import Dispatcher, Office, Settler, TierWorker, WorkerPlan
@@ -191,8 +201,14 @@ async def open_worker(
     rates = _rates(table, tiers)
     width = {tier: slots or table.tiers[tier].limits.concurrency or DEFAULT_SLOTS for tier in tiers}
     worker_id = f"{socket.gethostname()}-{os.getpid()}-{uuid4().hex[:6]}"
-    opened = open_desk(settings, table, tiers, connections=sum(width.values()))
-    async with opened as desk, open_line(settings) as line:
+    post = RecordPost()
+
+    def tell(provider: Provider) -> None:
+        post.post(KeyRecord(scope=provider.name, owner=provider.owner, by=f"worker {worker_id}"))
+
+    opened = open_desk(settings, table, tiers, connections=sum(width.values()), renewed=tell)
+    async with opened as desk, open_line(settings) as line, post.bound_for(line.outbox):
+        await line.outbox.announce("worker", table, f"worker {worker_id}")
         queue = TierQueue(line.redis, worker=worker_id, keep_results=settings.keep_results)
         settler = Settler(queue)
         office = Office(worker=worker_id, table=table, rates=rates)

@@ -175,7 +175,11 @@ async def _send(
         jobs = file.jobs(report)
     task = bar.add_task("submitting", total=report.jobs)
     known = 0
-    async for receipt in producer.submit_each(jobs, batch_id=batch_id):
+
+    def waiting(count: int) -> None:
+        bar.update(task, description=f"waiting for the ledger ({count:,} jobs)" if count else "submitting")
+
+    async for receipt in producer.submit_each(jobs, batch_id=batch_id, on_wait=waiting):
         known += receipt.known
         bar.advance(task)
     bar.remove_task(task)

@@ -8,9 +8,9 @@ from provider_samples import ask
 from structlog.testing import capture_logs
 
 from pointsman_routes import KeyMissing, Provider
-from pointsman_worker.api_keys import read_key
+from pointsman_worker.api_keys import ApiKey, read_key
 from pointsman_worker.codec_shelf import CodecShelf
-from pointsman_worker.providers import ProviderCodec, WireRequest, codec_for
+from pointsman_worker.providers import WireRequest
 
 
 class _Clock:
@@ -34,16 +34,22 @@ def clock() -> _Clock:
 
 
 @pytest.fixture
-def shelf(tmp_path: Path, clock: _Clock) -> CodecShelf:
+def renewed() -> list[Provider]:
+    """Those the shelf has told of."""
+    return []
+
+
+@pytest.fixture
+def shelf(tmp_path: Path, clock: _Clock, renewed: list[Provider]) -> CodecShelf:
     """A provider whose key is in a file, and one whose key is in the environment."""
     (tmp_path / "key").write_text("first-key-in-the-file\n")
     environ = {"K": "key-of-the-environment"}
 
-    def make(provider: Provider) -> ProviderCodec:
-        return codec_for(provider, read_key(provider.api_key, environ, tmp_path))
+    def read(provider: Provider) -> ApiKey | None:
+        return read_key(provider.api_key, environ, tmp_path)
 
     providers = [_provider("filed", file="key"), _provider("named", env="K")]
-    return CodecShelf(providers, make, tmp_path, clock=clock)
+    return CodecShelf(providers, read, tmp_path, renewed=renewed.append, clock=clock)
 
 
 def _sent(shelf: CodecShelf, name: str) -> str:
@@ -64,6 +70,32 @@ def test_a_renewed_file_is_the_next_calls_key(shelf: CodecShelf, tmp_path: Path,
     assert "second-key" not in str(logs)
 
 
+def test_a_renewal_is_told_once(shelf: CodecShelf, tmp_path: Path, clock: _Clock, renewed: list[Provider]) -> None:
+    """Whoever listens is told which provider's key has become another one, each time, and is not given the key."""
+    assert _sent(shelf, "filed")
+    assert renewed == []
+    for number, key in enumerate(("second-key-in-the-file", "third-key-in-the-file"), start=1):
+        (tmp_path / "key").write_text(key)
+        for wait in (0.0, 1.5):
+            clock.now = 10 * number + wait
+            assert _sent(shelf, "filed") == f"Bearer {key}"
+        assert [provider.name for provider in renewed] == ["filed"] * number
+
+
+def test_the_same_key_once_more_is_no_renewal(
+    shelf: CodecShelf, tmp_path: Path, clock: _Clock, renewed: list[Provider]
+) -> None:
+    """A file written anew with what was in it, a line break more or less, changes nothing and is told to nobody."""
+    codec = shelf["filed"]
+    (tmp_path / "new").write_text("first-key-in-the-file")
+    (tmp_path / "new").replace(tmp_path / "key")
+    clock.now = 1.0
+    with capture_logs() as logs:
+        assert shelf["filed"] is codec
+    assert logs == []
+    assert renewed == []
+
+
 def test_it_looks_once_a_second(shelf: CodecShelf, tmp_path: Path, clock: _Clock) -> None:
     """A thousand calls a second are no thousand looks at a file."""
     (tmp_path / "key").write_text("second-key-in-the-file\n")
@@ -73,13 +105,14 @@ def test_it_looks_once_a_second(shelf: CodecShelf, tmp_path: Path, clock: _Clock
 
 @pytest.mark.parametrize("content", ["", "two words\n", None])
 def test_a_file_without_a_key_changes_nothing(
-    shelf: CodecShelf, tmp_path: Path, clock: _Clock, content: str | None
+    shelf: CodecShelf, tmp_path: Path, clock: _Clock, renewed: list[Provider], content: str | None
 ) -> None:
     """A file that is gone or half written leaves the key as it was; what is then written is taken."""
     path = tmp_path / "key"
     path.unlink() if content is None else path.write_text(content)
     clock.now = 1.0
     assert _sent(shelf, "filed") == "Bearer first-key-in-the-file"
+    assert renewed == []
     path.write_text("third-key-in-the-file")
     clock.now = 2.0
     assert _sent(shelf, "filed") == "Bearer third-key-in-the-file"
@@ -88,9 +121,7 @@ def test_a_file_without_a_key_changes_nothing(
 def test_every_key_must_be_there_at_first(tmp_path: Path) -> None:
     """A worker does not begin without a key, and says which is missing."""
     with pytest.raises(KeyMissing, match="cannot be read"):
-        CodecShelf(
-            [_provider("filed", file="gone")], lambda p: codec_for(p, read_key(p.api_key, {}, tmp_path)), tmp_path
-        )
+        CodecShelf([_provider("filed", file="gone")], lambda p: read_key(p.api_key, {}, tmp_path), tmp_path)
 
 
 def test_it_is_a_mapping(shelf: CodecShelf) -> None:

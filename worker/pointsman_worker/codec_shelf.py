@@ -12,7 +12,8 @@ import structlog
 
 from pointsman_routes import KeyMissing, Provider
 
-from .providers import ProviderCodec
+from .api_keys import ApiKey
+from .providers import ProviderCodec, codec_for
 
 _LOOK_S: Final = 1.0
 """How often a key file is looked at, while calls are made."""
@@ -32,28 +33,32 @@ class CodecShelf(Mapping[str, ProviderCodec]):
     def __init__(
         self,
         providers: Iterable[Provider],
-        make: Callable[[Provider], ProviderCodec],
+        read: Callable[[Provider], ApiKey | None],
         base: Path,
         *,
+        renewed: Callable[[Provider], object] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Make every codec.
 
         Args:
             providers: those that are called.
-            make: reads the key and makes the codec; may raise `KeyMissing`.
+            read: reads a key; may raise `KeyMissing`.
             base: the folder a relative file name starts from.
+            renewed: told of a provider whose key has become another one; a call waits meanwhile, so it may not.
             clock: seconds that only grow.
 
         Raises:
             KeyMissing: a key cannot be read.
         """
-        self._make = make
+        self._read = read
         self._base = base
+        self._renewed = renewed
         self._clock = clock
         self._providers = {provider.name: provider for provider in providers}
         self._stamps = {name: self._stamp(provider) for name, provider in self._providers.items()}
-        self._codecs = {name: make(provider) for name, provider in self._providers.items()}
+        self._keys = {name: read(provider) for name, provider in self._providers.items()}
+        self._codecs = {name: codec_for(provider, self._keys[name]) for name, provider in self._providers.items()}
         self._looked = dict.fromkeys(self._providers, clock())
 
     def __getitem__(self, name: str) -> ProviderCodec:
@@ -76,12 +81,18 @@ class CodecShelf(Mapping[str, ProviderCodec]):
         if stamp in (self._stamps[name], None):
             return
         try:
-            self._codecs[name] = self._make(provider)
+            key = self._read(provider)
         except KeyMissing as problem:
             log.warning("worker.key_unreadable", provider=name, error=str(problem))
             return
         self._stamps[name] = stamp
+        if key == self._keys[name]:
+            return
+        self._keys[name] = key
+        self._codecs[name] = codec_for(provider, key)
         log.info("worker.key_renewed", provider=name)
+        if self._renewed is not None:
+            self._renewed(provider)
 
     def _stamp(self, provider: Provider) -> _Stamp | None:
         """None for a key that is in no file, or a file that is not there."""
