@@ -44,7 +44,7 @@ def from_json(data: bytes) -> dict[str, Any]:
     return value
 
 
-def encode_envelope(job: Job, enqueued_at_ms: int, *, salt: str | None = None, asked: str | None = None) -> bytes:
+def encode_envelope(job: Job, enqueued_at_ms: int, *, salt: str, asked: str | None = None) -> bytes:
     """Wrap a job as arq does, its salt as the work's one keyword argument.
 
     Args:
@@ -53,12 +53,11 @@ def encode_envelope(job: Job, enqueued_at_ms: int, *, salt: str | None = None, a
         salt: for the digests in the job's records.
         asked: from `job.asked()`, if it is at hand.
     """
-    beside = b"" if salt is None else b'"salt":%b' % encode_basestring(salt).encode()
     # What arq's `serialize_job` writes, put together by hand: this is the inner loop of every submission.
-    return b'{"t":null,"f":"%b","a":[%b],"k":{%b},"et":%d}' % (
+    return b'{"t":null,"f":"%b","a":[%b],"k":{"salt":%b},"et":%d}' % (
         _FUNCTION,
         job.to_wire(asked).encode(),
-        beside,
+        encode_basestring(salt).encode(),
         enqueued_at_ms,
     )
 
