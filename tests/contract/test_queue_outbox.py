@@ -149,6 +149,15 @@ async def test_an_emptied_redis_has_another_life(redis: ArqRedis) -> None:
     assert (await outbox.standing()).life != before
 
 
+async def test_another_master_is_another_life(redis: ArqRedis) -> None:
+    """A server that was a replica for a while may have taken another's data for its own."""
+    outbox = Outbox(redis)
+    before = (await outbox.standing()).life
+    await redis.replicaof("127.0.0.1", 1)
+    await redis.replicaof("NO", "ONE")
+    assert (await outbox.standing()).life != before
+
+
 @pytest.fixture
 def kept_server() -> Iterator[servers.RedisServer]:
     """A Redis that writes everything to its disk at once."""
