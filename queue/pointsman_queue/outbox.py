@@ -144,11 +144,10 @@ class Outbox:
             pipe.get(keys.RECORDED)
             pipe.xinfo_stream(keys.OUTBOX)
             pipe.get(keys.OUTBOX_SOURCE)
-            pipe.info("server")
             pipe.info("replication")
-            recorded, stream, source, server, replication = await pipe.execute(raise_on_error=False)
+            recorded, stream, source, replication = await pipe.execute(raise_on_error=False)
         # Without an entry so far there is no stream, which Redis calls an error.
-        for reply in (recorded, source, server, replication):
+        for reply in (recorded, source, replication):
             if isinstance(reply, Exception):
                 raise reply
         if source is None:
@@ -156,7 +155,8 @@ class Outbox:
         written = stream["last-generated-id"].decode() if isinstance(stream, dict) else START
         mark = recorded.decode() if recorded is not None else START
         return Standing(
-            life=f"{source.decode()} {server['run_id']} {replication['master_replid']}",
+            # A server takes a new id when it starts and when it becomes a master.
+            life=f"{source.decode()} {replication['master_replid']}",
             written=written,
             # A mark ahead of the stream is of another life of it: nothing that is written now is behind it.
             recorded=mark if entry_order(mark) <= entry_order(written) else START,

@@ -158,13 +158,14 @@ async def test_another_master_is_another_life(redis: ArqRedis) -> None:
     assert (await outbox.standing()).life != before
 
 
-@pytest.fixture
-def kept_server() -> Iterator[servers.RedisServer]:
-    """A Redis that writes everything to its disk at once."""
+@pytest.fixture(params=["append-only file", "snapshot"])
+def kept_server(request: pytest.FixtureRequest) -> Iterator[servers.RedisServer]:
+    """A Redis that has everything on its disk, in one form or the other."""
     binary = next(iter(servers.redis_binaries().values()), Path())
     if not binary.is_file():
         servers.missing("redis-server")
-    server = servers.RedisServer.start(binary, "--appendonly", "yes", "--appendfsync", "always")
+    options = ("--appendonly", "yes", "--appendfsync", "always") if request.param == "append-only file" else ()
+    server = servers.RedisServer.start(binary, *options)
     yield server
     server.stop()
 
@@ -176,6 +177,7 @@ async def test_a_restarted_redis_has_another_life(kept_server: servers.RedisServ
     ids = await _append(outbox, 2)
     await outbox.trim(ids[1])
     before = await outbox.standing()
+    await redis.save()
     kept_server.kill()
     await asyncio.to_thread(kept_server.restart)
     after = await Outbox(redis).standing()

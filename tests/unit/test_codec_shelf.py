@@ -1,5 +1,6 @@
 """Keys that are renewed in their files."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -74,7 +75,7 @@ def test_a_renewal_is_told_once(shelf: CodecShelf, tmp_path: Path, clock: _Clock
     """Whoever listens is told which provider's key has become another one, each time, and is not given the key."""
     assert _sent(shelf, "filed")
     assert renewed == []
-    for number, key in enumerate(("second-key-in-the-file", "third-key-in-the-file"), start=1):
+    for number, key in enumerate(("second-key-in-the-file", "first-key-in-the-file"), start=1):
         (tmp_path / "key").write_text(key)
         for wait in (0.0, 1.5):
             clock.now = 10 * number + wait
@@ -93,6 +94,12 @@ def test_the_same_key_once_more_is_no_renewal(
     with capture_logs() as logs:
         assert shelf["filed"] is codec
     assert logs == []
+    # It has been read, and is not read again until it changes.
+    stamp = (tmp_path / "key").stat()
+    (tmp_path / "key").write_text("other-key-in-the-file")
+    os.utime(tmp_path / "key", ns=(stamp.st_atime_ns, stamp.st_mtime_ns))
+    clock.now = 2.0
+    assert shelf["filed"] is codec
     assert renewed == []
 
 

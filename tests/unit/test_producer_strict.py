@@ -103,6 +103,14 @@ async def test_only_chunks_with_a_strict_job_wait() -> None:
     assert [receipt.custom_id for receipt in await waiting] == ["j-200", "s"]
 
 
+@pytest.mark.parametrize("classes", [("strict", "triage"), ("triage", "strict")])
+async def test_one_strict_job_is_enough(classes: tuple[str, str]) -> None:
+    """A chunk waits for the ledger wherever in it the strict job stands."""
+    jobs = [make_job(task_class, task_class=task_class) for task_class in classes]
+    with pytest.raises(LedgerBehind):
+        await anext(_submission(QueueInMemory(), timeout_s=0).receipts(jobs))
+
+
 async def test_known_jobs_wait_too() -> None:
     """A submission made again after a lost answer waits as well: that a job was known does not say who has it."""
     queue = QueueInMemory()
@@ -161,21 +169,56 @@ async def test_those_who_wait_share_their_looks() -> None:
 
 
 async def test_who_gives_up_leaves_others_waiting() -> None:
-    """When the one whose look is shared is cancelled, the others go on, and none learns anything from it."""
+    """When a waiter is cancelled, one that shares a look or the one that makes it, the others go on."""
     queue = QueueInMemory()
-    watch = LedgerWatch(queue, timeout_s=_LONG_S, look_s=0)
+    watch = LedgerWatch(queue, timeout_s=_LONG_S, look_s=_LONG_S)
     queue.written = 1
     until = asyncio.get_running_loop().time() + _LONG_S
-    waiters = [asyncio.create_task(watch.committed("first", until)) for _ in range(3)]
-    for victim in waiters[:2]:
-        for _ in range(20):
-            await asyncio.sleep(0)
-        victim.cancel()
+    looking, sharing, last = (asyncio.create_task(watch.committed("first", until)) for _ in range(3))
+    await _turns_until(lambda: queue.looks == 3)
+    for _ in range(5):
+        await asyncio.sleep(0)
+    watch._look_s = 0
     queue.recorded = 1
-    assert await waiters[2]
-    assert [type(end) for end in await asyncio.gather(*waiters[:2], return_exceptions=True)] == [
-        asyncio.CancelledError
-    ] * 2
+    for victim in (sharing, looking):
+        victim.cancel()
+        (end,) = await asyncio.gather(victim, return_exceptions=True)
+        assert isinstance(end, asyncio.CancelledError)
+        assert not last.done()
+    assert await asyncio.wait_for(last, _LONG_S)
+
+
+async def test_a_look_that_began_too_early() -> None:
+    """A look begun before the last entry was written says nothing of it to who joins in."""
+    queue = QueueInMemory()
+    answer = queue.standing
+    seen: list[Standing] = []
+    passes = asyncio.Event()
+
+    async def standing() -> Standing:
+        seen.append(await answer())
+        queue.recorded = max(queue.recorded, 1)
+        if len(seen) == 2:
+            await passes.wait()
+            return seen[1]
+        return seen[-1]
+
+    queue.standing = standing  # type: ignore[method-assign]
+    watch = LedgerWatch(queue, timeout_s=_LONG_S, look_s=0)
+    until = asyncio.get_running_loop().time() + _LONG_S
+    queue.written = 1
+    early = asyncio.create_task(watch.committed("first", until))
+    await _turns_until(lambda: len(seen) == 2)
+    queue.written = 2
+    late = asyncio.create_task(watch.committed("first", until))
+    for _ in range(5):
+        await asyncio.sleep(0)
+    passes.set()
+    assert await early
+    await _turns_until(lambda: len(seen) >= 6)
+    assert not late.done()
+    queue.recorded = 2
+    assert await late
 
 
 @pytest.mark.parametrize("looks", [1, 2, 5])
@@ -233,7 +276,7 @@ async def test_no_ledger() -> None:
     """Without a recorder nothing is acknowledged; the error names batch and remedy in one line."""
     queue = QueueInMemory()
     producer = Producer(queue, make_routes(), backoff=AT_ONCE, ledger_timeout=0)
-    with pytest.raises(LedgerBehind, match=r"batch b-7 .*in the queue.*pointsman recorder.*submit") as caught:
+    with pytest.raises(LedgerBehind, match=r"batch b-7 within 0 s.*in the queue.*pointsman recorder.*submit") as caught:
         await producer.submit(make_jobs(3, task_class="strict"), batch_id="b-7")
     assert isinstance(caught.value, ServiceUnavailable)
     assert caught.value.exit_code == 3
@@ -264,6 +307,21 @@ async def test_redis_away_while_waiting() -> None:
     queue.on_look = look
     assert len(await anext(_submission(queue).receipts(make_jobs(1, task_class="strict")))) == 1
     assert queue.looks == 7
+
+
+async def test_redis_was_away_for_a_moment() -> None:
+    """A Redis that was away and is back is no excuse: the error is about the ledger."""
+    queue = QueueInMemory()
+    answers = iter([None, ServiceUnavailable("Redis does not answer")])
+
+    def look() -> None:
+        trouble = next(answers, None)
+        if trouble is not None:
+            raise trouble
+
+    queue.on_look = look
+    with pytest.raises(LedgerBehind):
+        await anext(_submission(queue, timeout_s=0.05).receipts(make_jobs(1, task_class="strict")))
 
 
 async def test_redis_stays_away() -> None:
