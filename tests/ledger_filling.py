@@ -1,0 +1,283 @@
+"""Ledgers of any size for benchmarks and plans, filled past the recorder, the chain and the columns as it makes them.
+
+await fill(url, 5_000_000, seed=1)     months of a busy house; about 40,000 records a second
+first_page_filters(filled)             what an auditor may ask of it
+"""
+
+import hashlib
+import random
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any, NamedTuple, Protocol
+
+import asyncpg
+from audit_records import switched
+from ledger_lives import OF_OLD, Life, Told, lives
+from sqlalchemy import Table
+
+from pointsman_audit import Head, Ledger, canonical, draft_of, link
+from pointsman_audit.address import LedgerAddress
+from pointsman_audit.columns import Facet, columns_of
+from pointsman_audit.moment import to_micros
+from pointsman_audit.schema import facets, open_attempts, open_jobs, policies, records
+from pointsman_routes import PolicyRecord, RecordKind
+
+FIRST = datetime(2026, 1, 1, tzinfo=UTC)
+"""When the first job is accepted."""
+SPAN = timedelta(days=180)
+_KINDS_OF_LIFE = 10_000
+_RECORDS_OF_LIFE = 4.2
+_JOBS_AT_ONCE = 10_000
+_CHUNK = 20_000
+_BATCH_GAP_US = 2_000
+"""Between two jobs of a batch."""
+_STEP_US = 3_000_000
+"""How far the clock goes back now and then: Redis moves to another machine."""
+_STEP_EVERY = 250_000
+_GREAT_BATCH = 0.3
+"""The share of all jobs that is in one batch."""
+_OLD_EVERY = 20
+_OLD_SHARE = 0.02
+"""The share of the ledger in which one class was still asked for."""
+_POLICY_EVERY_US = 20 * 24 * 3600 * 1_000_000
+_MICROSECOND = timedelta(microseconds=1)
+_Row = tuple[Any, ...]
+
+
+class Filled(NamedTuple):
+    """What was put into a ledger, as far as questions want to name it."""
+
+    records: int
+    first: datetime
+    last: datetime
+    great_batch: str
+    small_batch: str
+    job_id: str
+    custom_id: str
+
+
+class _Sink(Protocol):
+    """A database that takes rows in great numbers."""
+
+    async def write(self, rows: Mapping[Table, Sequence[_Row]], head: Head) -> None:
+        """Add rows to tables and say where the chain ends, in one transaction."""
+
+
+async def fill(url: str, count: int, seed: int) -> Filled:
+    """Put records into a ledger that is empty or not there.
+
+    Returns:
+        What there is to ask for.
+    """
+    async with Ledger.open(url, migrate=True) as ledger:
+        head = await ledger.chain_head()
+    if head.seq:
+        raise ValueError(f"the ledger has {head.seq} records already")
+    house = _House(chance=random.Random(seed), count=count)
+    scribe = _Scribe(head=head)
+    address = LedgerAddress.parse(url)
+    if address.path is not None:
+        with closing(sqlite3.connect(address.path, isolation_level=None)) as file:
+            await scribe.write(_Sqlite(file), house.told(), count)
+            file.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    else:
+        client = await asyncpg.connect(address.dsn)
+        try:
+            await scribe.write(_Postgres(client), house.told(), count)
+            # What a server in use has done of its own accord: index-only scans need it.
+            await client.execute("VACUUM ANALYZE")
+        finally:
+            await client.close()
+    return Filled(
+        records=scribe.head.seq,
+        first=FIRST,
+        last=FIRST + scribe.last_at * _MICROSECOND,
+        great_batch=house.great_batch,
+        small_batch=house.small_batch,
+        job_id=house.some_job,
+        custom_id=f"custom-{house.some_job}",
+    )
+
+
+@dataclass(kw_only=True)
+class _House:
+    """Jobs come in, in batches, and live their lives; what is told comes out by time."""
+
+    chance: random.Random
+    count: int
+    great_batch: str = "batch-great"
+    small_batch: str = ""
+    some_job: str = ""
+
+    def told(self) -> Iterator[tuple[int, Told, dict[str, Any]]]:
+        """Records without end: microseconds since the first moment, what is told, and the record without its time."""
+        usual = lives(self.chance, _KINDS_OF_LIFE)
+        waiting: list[tuple[int, int, Told, dict[str, Any]]] = []
+        number = 0
+        for at, batch_id, size in self._batches():
+            for place in range(size):
+                number += 1
+                accepted_at = at + place * _BATCH_GAP_US
+                life = usual[self._life(number)]
+                waiting.extend(_lived(accepted_at, number, batch_id, self._job_id(number), life))
+                if number % _JOBS_AT_ONCE == 0:
+                    # Nothing that is told later is older than this acceptance.
+                    waiting.sort()
+                    until = next((n for n, told in enumerate(waiting) if told[0] >= accepted_at), len(waiting))
+                    yield from ((told[0], told[2], told[3]) for told in waiting[:until])
+                    del waiting[:until]
+
+    def _batches(self) -> Iterator[tuple[int, str, int]]:
+        """When a batch comes in, its name, and its jobs."""
+        jobs = self.count / _RECORDS_OF_LIFE
+        great = max(1, int(jobs * _GREAT_BATCH))
+        gap = SPAN / _MICROSECOND / max(1.0, jobs - great)
+        at, number, taken = 0.0, 0, 0
+        while True:
+            number += 1
+            if great and taken > jobs / 3:
+                name, size, great = self.great_batch, great, 0
+            else:
+                name = f"batch-{self.chance.randbytes(8).hex()}"
+                size = min(int(self.chance.lognormvariate(4, 2)) + 1, max(1, int(jobs / 20)))
+                self.small_batch = self.small_batch or name
+            yield int(at), name, size
+            taken += size
+            at += size * (gap if name != self.great_batch else _BATCH_GAP_US) + _BATCH_GAP_US
+
+    def _life(self, number: int) -> int:
+        if number % _OLD_EVERY == 0 and number * _RECORDS_OF_LIFE < self.count * _OLD_SHARE:
+            return OF_OLD
+        return int(self.chance.random() * (_KINDS_OF_LIFE - 1)) + 1
+
+    def _job_id(self, number: int) -> str:
+        job_id = self.chance.randbytes(16).hex()
+        if number * _RECORDS_OF_LIFE < self.count / 2:
+            self.some_job = job_id
+        return job_id
+
+
+def _lived(
+    accepted_at: int, number: int, batch_id: str, job_id: str, life: Life
+) -> Iterator[tuple[int, int, Told, dict[str, Any]]]:
+    """The records of a job, each with a number of its own that keeps their order at one moment."""
+    digest = (job_id * 2)[::-1]
+    fence = number * 8
+    for place, told in enumerate(life):
+        body = {**told.body, "job_id": job_id, "batch_id": batch_id}
+        if "custom_id" in body:
+            body["custom_id"] = f"custom-{job_id}"
+            body["prompt_digest"] = digest
+        if "fence" in body:
+            body["fence"] = fence + body["attempt"]
+        if "accepted_at" in body:
+            body["accepted_at"] = accepted_at
+            body["response_digest"] = digest if body["served_tier"] else None
+        if "started_at" in body:
+            body["started_at"] = accepted_at + life[place - 1].after
+        yield accepted_at + told.after, number * 64 + place, told, body
+
+
+@dataclass(kw_only=True)
+class _Scribe:
+    """Chains what is told and hands it on in chunks, with what the ledger keeps beside the records."""
+
+    head: Head
+    last_at: int = 0
+    policy_digest: str = ""
+    rows_of: dict[Table, list[_Row]] = field(
+        default_factory=lambda: {table: [] for table in (facets, policies, records, open_jobs, open_attempts)}
+    )
+    facet_ids: dict[Facet, int] = field(default_factory=dict)
+    jobs: dict[str, _Row] = field(default_factory=dict)
+    calls: dict[_Row, int] = field(default_factory=dict)
+
+    async def write(self, sink: _Sink, told: Iterator[tuple[int, Told, dict[str, Any]]], count: int) -> None:
+        """Write so many records."""
+        next_policy = 0
+        for at, what, body in told:
+            self.last_at = max(self.last_at, at)
+            now = to_micros(FIRST) + at - self.head.seq // _STEP_EVERY * _STEP_US
+            if at >= next_policy:
+                next_policy += _POLICY_EVERY_US
+                self._change_policy(now)
+            if self.head.seq >= count:
+                break
+            body["policy_digest"] = self.policy_digest
+            body[what.time] = now
+            self._add(what.kind, body)
+            if len(self.rows_of[records]) >= _CHUNK:
+                await self._hand_on(sink)
+        self.rows_of[open_jobs] = [(job_id, *found) for job_id, found in self.jobs.items()]
+        self.rows_of[open_attempts] = [(seq, *call) for call, seq in self.calls.items()]
+        await self._hand_on(sink)
+
+    def _change_policy(self, now: int) -> None:
+        policy = canonical({"version": self.head.seq})
+        self.policy_digest = hashlib.sha256(policy.encode()).hexdigest()
+        self.rows_of[policies].append((self.policy_digest, policy, self.head.seq + 1))
+        record = PolicyRecord(role="worker", policy_digest=self.policy_digest, by="w1")
+        for told in (record, switched(action="disable"), switched(action="enable")):
+            draft = draft_of(told, now)
+            draft.body.pop("policy", None)
+            self._add(draft.kind, draft.body)
+
+    def _add(self, kind: RecordKind, body: dict[str, Any]) -> None:
+        columns = columns_of(kind, body)
+        facet_id = self.facet_ids.get(columns.facet)
+        if facet_id is None:
+            facet_id = self.facet_ids[columns.facet] = len(self.facet_ids) + 1
+            self.rows_of[facets].append((facet_id, columns.facet.key, *columns.facet))
+        added = link(self.head, body)
+        self.head = added.head
+        self.rows_of[records].append((added.seq, facet_id, *columns[1:], added.hash, added.text))
+        self._follow(kind, body, added.seq, columns.at)
+
+    def _follow(self, kind: RecordKind, body: dict[str, Any], seq: int, at: int) -> None:
+        if kind is RecordKind.ACCEPTED:
+            self.jobs[body["job_id"]] = (seq, at)
+        elif kind is RecordKind.FINAL:
+            del self.jobs[body["job_id"]]
+        elif kind is RecordKind.ATTEMPT_STARTED:
+            self.calls[body["job_id"], body["attempt"], body["fence"]] = seq
+        elif kind is RecordKind.ATTEMPT_FINISHED:
+            del self.calls[body["job_id"], body["attempt"], body["fence"]]
+
+    async def _hand_on(self, sink: _Sink) -> None:
+        await sink.write(self.rows_of, self.head)
+        for rows in self.rows_of.values():
+            rows.clear()
+
+
+class _Sqlite:
+    """A SQLite file that is written without waiting for the disk."""
+
+    def __init__(self, file: sqlite3.Connection) -> None:
+        self._file = file
+        file.execute("PRAGMA synchronous = OFF")
+        file.execute("PRAGMA cache_size = -262144")
+
+    async def write(self, rows: Mapping[Table, Sequence[_Row]], head: Head) -> None:
+        self._file.execute("BEGIN IMMEDIATE")
+        for table, added in rows.items():
+            marks = ", ".join("?" for _ in table.c)
+            self._file.executemany(f"INSERT INTO {table.name} VALUES ({marks})", added)
+        self._file.execute("UPDATE ledger_head SET last_seq = ?, last_hash = ?", head)
+        self._file.execute("COMMIT")
+
+
+class _Postgres:
+    """A PostgreSQL database that is written with COPY."""
+
+    def __init__(self, client: Any) -> None:
+        self._client = client
+
+    async def write(self, rows: Mapping[Table, Sequence[_Row]], head: Head) -> None:
+        async with self._client.transaction():
+            for table, added in rows.items():
+                names = [column.name for column in table.c]
+                await self._client.copy_records_to_table(table.name, records=added, columns=names)
+            await self._client.execute("UPDATE ledger_head SET last_seq = $1, last_hash = $2", *head)
