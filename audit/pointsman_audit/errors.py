@@ -6,7 +6,9 @@
     |-- UsageProblem               exit code 2
     |   |-- LedgerUrlInvalid       the ledger's URL names no database this version can use
     |   |-- LedgerTooNew           the ledger was migrated by a later version
-    |   `-- FilterInvalid          a filter asks for something no record can be
+    |   |-- FilterInvalid          a filter asks for something no record can be
+    |   |-- KeyFileInvalid         a key of the ledger's signatures cannot be used
+    |   `-- CheckpointsUnusable    there are no checkpoints to hold the ledger against, or they are another ledger's
     `-- ServiceUnavailable         exit code 3
         |-- LedgerUnavailable      the database does not answer, is locked or full
         `-- LedgerNotMigrated      the ledger is not there yet or is older than this version
@@ -35,6 +37,14 @@ class LedgerTooNew(UsageProblem):
 
 class FilterInvalid(UsageProblem):
     """A filter asks for something no record can be."""
+
+
+class KeyFileInvalid(UsageProblem):
+    """A key of the ledger's signatures cannot be used; the message names the file, never what is in it."""
+
+
+class CheckpointsUnusable(UsageProblem):
+    """There are no checkpoints to hold the ledger against, or they are another ledger's; name their file."""
 
 
 class LedgerUnavailable(ServiceUnavailable):

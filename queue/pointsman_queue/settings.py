@@ -15,7 +15,7 @@ _LONGEST_SOCKET = 100
 
 
 class Settings(BaseSettings):
-    """`POINTSMAN_CONFIG`, `POINTSMAN_REDIS_URL`, `POINTSMAN_LEDGER_URL`, `POINTSMAN_HOME` and two retentions."""
+    """`POINTSMAN_CONFIG`, `POINTSMAN_REDIS_URL`, `POINTSMAN_LEDGER_URL`, `POINTSMAN_HOME`, retentions, the ledger's key."""
 
     model_config = SettingsConfigDict(env_prefix="POINTSMAN_", frozen=True, extra="ignore", hide_input_in_errors=True)
 
@@ -25,6 +25,10 @@ class Settings(BaseSettings):
     ledger_url: str | None = Field(default=None, repr=False)
     """None: SQLite under the home folder."""
     home: Path = Path(".pointsman")
+    signing_key: Path | None = None
+    """The private key that signs the ledger's checkpoints. None: `ledger-key.pem` in the home folder."""
+    checkpoints: Path | None = None
+    """The file the checkpoints are appended to. None: `checkpoints.jsonl` in the home folder."""
     keep_results: Duration = timedelta(days=7)
     """How long Redis keeps a finished job's result, and its id from being accepted anew."""
     keep_answers: Duration = timedelta(days=30)
@@ -49,3 +53,13 @@ class Settings(BaseSettings):
     def effective_ledger_url(self) -> str:
         """The ledger to use."""
         return self.ledger_url or f"sqlite:///{self.home.absolute() / 'ledger.db'}"
+
+    @property
+    def effective_signing_key(self) -> Path:
+        """The file of the ledger's private key."""
+        return self.signing_key or self.home.absolute() / "ledger-key.pem"
+
+    @property
+    def effective_checkpoints(self) -> Path:
+        """The file of the ledger's checkpoints."""
+        return self.checkpoints or self.home.absolute() / "checkpoints.jsonl"
