@@ -15,7 +15,7 @@ _LONGEST_SOCKET = 100
 
 
 class Settings(BaseSettings):
-    """`POINTSMAN_CONFIG`, `POINTSMAN_REDIS_URL`, `POINTSMAN_LEDGER_URL`, `POINTSMAN_HOME`, retentions, the ledger's key."""
+    """`POINTSMAN_CONFIG`, `POINTSMAN_REDIS_URL`, `POINTSMAN_LEDGER_URL`, `POINTSMAN_HOME` and the like."""
 
     model_config = SettingsConfigDict(env_prefix="POINTSMAN_", frozen=True, extra="ignore", hide_input_in_errors=True)
 
