@@ -10,7 +10,7 @@ import typer
 from pointsman_queue import Settings
 from pointsman_routes import JobNotFound, JobState, UsageProblem, parse_duration
 
-from . import screen
+from . import audit_verify_command, screen
 from .composition import open_ledger
 from .outcome_table import outcome_object, outcome_table
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pointsman_audit import Ledger, RecordFilter, ShownRecord
 
 app = typer.Typer(help="Ask the ledger.", no_args_is_help=True, rich_markup_mode=None)
+audit_verify_command.register(app)
 AsJson = Annotated[bool, typer.Option("--json", help="One object a line.")]
 
 Kind = Literal["final", "attempt", "accepted", "moved", "held", "switch"]

@@ -33,7 +33,7 @@ from pointsman_routes import (
 from .record_post import RecordPost
 
 if TYPE_CHECKING:
-    from pointsman_audit import Ledger, Recorder
+    from pointsman_audit import Ledger, Notary, Recorder
     from pointsman_worker import HttpDesk, TierWorker
 
 DEFAULT_SLOTS = 128
@@ -130,7 +130,15 @@ async def open_recorder(settings: Settings) -> "AsyncIterator[Recorder]":
     from pointsman_audit import Recorder
 
     async with open_line(settings) as line, open_ledger(settings, migrate=True) as ledger:
-        yield Recorder(line.outbox, ledger)
+        notary = await open_notary(settings, ledger)
+        yield Recorder(line.outbox, ledger, duties=[notary])
+
+
+async def open_notary(settings: Settings, ledger: "Ledger") -> "Notary":
+    """A notary of the ledger, which has signed all there is by now."""
+    from pointsman_audit import Notary
+
+    return await Notary.begin(ledger, settings.effective_signing_key, settings.effective_checkpoints)
 
 
 @asynccontextmanager
