@@ -1,6 +1,7 @@
 """`pointsman audit verify` and `audit checkpoint`: whether anybody changed the ledger."""
 
 import asyncio
+import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -14,7 +15,7 @@ from . import screen
 from .composition import open_ledger, open_notary
 
 if TYPE_CHECKING:
-    from pointsman_audit import Checkpoint, Checkpoints, Finding, Ledger, PublicKey, Verdict
+    from pointsman_audit import Checkpoints, Finding, Ledger, PublicKey, Verdict
 
 AsJson = Annotated[bool, typer.Option("--json", help="One object a line.")]
 
@@ -29,11 +30,14 @@ def verify(
     context: typer.Context,
     public_key: Annotated[
         list[Path] | None,
-        typer.Option(help="A public key whose checkpoints count; may be given again. [beside POINTSMAN_SIGNING_KEY]"),
+        typer.Option(
+            metavar="FILE",
+            help="A public key whose checkpoints count; may be given again. [beside POINTSMAN_SIGNING_KEY]",
+        ),
     ] = None,
     checkpoints: Annotated[
         list[Path] | None,
-        typer.Option(help="A file of checkpoints; may be given again. [POINTSMAN_CHECKPOINTS]"),
+        typer.Option(metavar="FILE", help="A file of checkpoints; may be given again. [POINTSMAN_CHECKPOINTS]"),
     ] = None,
     no_checkpoints: Annotated[
         bool,
@@ -159,11 +163,10 @@ async def _checkpoint(settings: Settings, sign: bool, as_json: bool) -> int:
         raise LedgerBroken(
             f"the newest checkpoint is of record {newest.seq}, the ledger ends at {head}; see `pointsman audit verify`"
         )
-    shown = _shown(newest, head)
     if as_json:
-        screen.line(shown)
+        screen.line({"checkpoint": json.loads(newest.line), "records_after": head - newest.seq})
     else:
-        screen.table(("checkpoint", "value"), shown.items())
+        screen.table(("checkpoint", "value"), [*asdict(newest).items(), ("records_after", head - newest.seq)])
     return 0
 
 
@@ -176,7 +179,3 @@ async def _sign(settings: Settings, ledger: "Ledger") -> None:
     notary = await open_notary(settings, ledger)
     if notary.unsigned:
         raise CheckpointsUnusable(f"nothing could be added to {settings.effective_checkpoints}; the log says why")
-
-
-def _shown(newest: "Checkpoint", head: int) -> dict[str, object]:
-    return {**asdict(newest), "records_after": head - newest.seq}

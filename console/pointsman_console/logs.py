@@ -11,7 +11,7 @@ ALLOWED = frozenset(
     {
         "event", "level", "timestamp", "exception",
         "attempts", "by", "command", "count", "cursor", "done", "entry_id", "error", "exit_code", "fence",
-        "given_back", "job_id", "ledger", "name", "pid", "provider", "reason", "seq", "settlements", "source", "tier",
+        "given_back", "job_id", "key_id", "ledger", "name", "path", "pid", "provider", "reason", "seq", "settlements", "source", "tier",
         "tiers", "to", "url", "wait_s", "worker",
     }
 )  # fmt: skip
