@@ -11,8 +11,8 @@ ALLOWED = frozenset(
     {
         "event", "level", "timestamp", "exception",
         "attempts", "by", "command", "count", "cursor", "done", "entry_id", "error", "exit_code", "fence",
-        "given_back", "job_id", "key_id", "ledger", "name", "path", "pid", "provider", "reason", "seq", "settlements", "source", "tier",
-        "tiers", "to", "url", "wait_s", "worker",
+        "given_back", "job_id", "key_id", "ledger", "name", "path", "pid", "provider", "reason", "seq", "settlements",
+        "source", "tier", "tiers", "to", "url", "wait_s", "worker",
     }
 )  # fmt: skip
 """What may stand in a log line. Anything else is dropped, however it came to be there."""
