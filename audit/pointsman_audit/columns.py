@@ -129,6 +129,9 @@ def _final_facet(kind: RecordKind, body: dict[str, Any]) -> Facet:
 
 def _attempt_facet(kind: RecordKind, body: dict[str, Any]) -> Facet:
     outcome = _text(body, "outcome")
+    for name in ("attempt", "fence"):
+        # Which call it was; the end of a call is matched with its beginning by these.
+        _number(body, name)
     return Facet(
         kind=kind.value,
         task_class=_text(body, "task_class"),

@@ -136,9 +136,10 @@ def _draft(entry: OutboxEntry) -> Draft:
     # The chain's own; whoever wrote them into the outbox did not know them.
     body.pop("seq", None)
     body.pop("prev_hash", None)
+    columns = columns_of(kind, body)
     if not expressible(body):
         raise Unreadable("a number is too large")
-    return Draft(kind, columns_of(kind, body), body, policy)
+    return Draft(kind, columns, body, policy)
 
 
 def _body(record: bytes) -> dict[str, Any]:

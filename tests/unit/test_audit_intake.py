@@ -1,5 +1,6 @@
-"""What becomes a row of the ledger, and what is garbage."""
+"""What becomes a record of the ledger, and what is garbage."""
 
+import hashlib
 import json
 from typing import Any
 
@@ -8,30 +9,55 @@ from audit_records import NOON, accepted, entry, final, finished, held, moved, s
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pointsman_audit import Garbage
-from pointsman_audit.intake import LONGEST_RECORD, Row, read_entry
+from pointsman_audit import GENESIS, Garbage, Head, link
+from pointsman_audit.columns import Facet
+from pointsman_audit.intake import LONGEST_RECORD, Draft, read_entry
 from pointsman_queue import OutboxEntry
 from pointsman_routes import JobState, OutcomeKind, Reason, Wire
 
 WHOLE = (accepted("j1"), started("j1"), finished("j1"), moved("j1"), held("j1"), final("j1"), switched())
 
 
-def row_of(record: Wire | bytes | dict[str, Any], at: int = NOON) -> Row:
-    """The row of a record that is one."""
-    row = read_entry(entry(record, at=at))
-    assert not isinstance(row, Garbage), row.reason
-    return row
+def draft(record: Wire | bytes | dict[str, Any], at: int = NOON) -> Draft:
+    """The draft of a record that is one."""
+    found = read_entry(entry(record, at=at))
+    assert not isinstance(found, Garbage), found.reason
+    return found
+
+
+def facet(record: Wire | dict[str, Any]) -> Facet:
+    """The words it is found by."""
+    return draft(record).columns.facet
 
 
 @pytest.mark.parametrize("record", WHOLE, ids=lambda record: record.kind.value)
 def test_body_is_the_record_and_its_time(record: Any) -> None:
-    """A body is the record as it came, with the outbox's time under its proper name, in canonical JSON."""
+    """A body is the record as it came, with the outbox's time under its proper name."""
     times = {"accepted": "accepted_at", "attempt_started": "started_at", "attempt_finished": "finished_at"}
     times["final"] = "finished_at"
-    row = row_of(record)
+    found = draft(record)
     expected = {**record.model_dump(mode="json"), times.get(record.kind.value, "at"): NOON}
-    assert row["body"] == json.dumps(expected, sort_keys=True, separators=(",", ":"))
-    assert (row["kind"], row["at"]) == (record.kind.value, NOON)
+    expected.pop("policy", None)
+    assert found.body == expected
+    assert (found.kind, found.columns.at) == (record.kind, NOON)
+
+
+def test_policy_is_taken_out() -> None:
+    """The configuration that comes with a change of policy is kept beside the record, if it is what its digest says."""
+    digest = hashlib.sha256(b"{}").hexdigest()
+    record = {"kind": "policy_change", "role": "worker", "policy_digest": digest, "by": "w1", "policy": "{}"}
+    found = draft(record)
+    assert (found.policy, "policy" in found.body, found.body["policy_digest"]) == ("{}", False, digest)
+    for policy in ("{ }", ["{}"], 7):
+        other = read_entry(entry({**record, "policy": policy}))
+        assert isinstance(other, Garbage)
+        assert other.reason == "policy is not what policy_digest says"
+
+
+def test_nobody_else_numbers_records() -> None:
+    """A record that comes with a number or a hash of its own does not keep them: these are the chain's."""
+    found = draft({**final("j1").model_dump(mode="json"), "seq": 7, "prev_hash": "0"})
+    assert not {"seq", "prev_hash"} & set(found.body)
 
 
 @pytest.mark.parametrize(
@@ -50,8 +76,8 @@ def test_body_is_the_record_and_its_time(record: Any) -> None:
 )
 def test_found_by_tier_and_model(record: Wire, tier: str, model: str | None) -> None:
     """A final record is found by what served it, or by what was requested if nothing did, never by a mixture."""
-    row = row_of(record)
-    assert (row["tier"], row["model"]) == (tier, model)
+    words = facet(record)
+    assert (words.tier, words.model) == (tier, model)
 
 
 @pytest.mark.parametrize(
@@ -69,22 +95,23 @@ def test_found_by_tier_and_model(record: Wire, tier: str, model: str | None) -> 
 )
 def test_flags(record: Wire, flags: tuple[bool, bool, bool]) -> None:
     """Fallback, downgraded and mismatch say of each kind what the filter's documentation says."""
-    row = row_of(record)
-    assert (row["fallback"], row["downgraded"], row["mismatch"]) == flags
+    words = facet(record)
+    assert (words.fallback, words.downgraded, words.mismatch) == flags
 
 
 def test_unknown_fields_are_kept() -> None:
     """A field of a later version stays in the body, so an older recorder loses nothing."""
-    row = row_of({**final("j1").model_dump(mode="json"), "from_the_future": [1]})
-    assert json.loads(row["body"])["from_the_future"] == [1]
+    found = draft({**final("j1").model_dump(mode="json"), "from_the_future": [1]})
+    assert found.body["from_the_future"] == [1]
 
 
 def test_text_no_column_can_hold() -> None:
     """A NUL in a producer's own name does not cost the record: the column escapes it, the body keeps it."""
-    row = row_of(final("j1", custom_id="a\0b"))
-    assert row["custom_id"] == "a\\x00b"
-    assert "\0" not in row["body"]
-    assert json.loads(row["body"])["custom_id"] == "a\0b"
+    found = draft(final("j1", custom_id="a\0b"))
+    assert found.columns.custom_id == "a\\x00b"
+    text = link(Head(0, GENESIS), found.body).text
+    assert "\0" not in text
+    assert json.loads(text)["custom_id"] == "a\0b"
 
 
 def without(name: str) -> dict[str, Any]:
@@ -165,7 +192,12 @@ def test_whatever_comes_fits_a_row(record: dict[str, Any], changes: dict[str, An
     """Whatever an entry holds, the answer is a row whose values fit their columns, or garbage that fits its own."""
     text = json.dumps({**record, **changes}).encode()
     found = read_entry(OutboxEntry(entry_id="1-0", at=at, record=text))
-    values: list[Any] = [found.raw, found.reason, found.at] if isinstance(found, Garbage) else list(found.values())
+    values: list[Any]
+    if isinstance(found, Garbage):
+        values = [found.raw, found.reason, found.at]
+    else:
+        columns = found.columns._replace(facet=None)  # type: ignore[arg-type]  # its words are looked at one by one
+        values = [*found.columns.facet, *columns, link(Head(0, GENESIS), found.body).text]
     for value in values:
         if isinstance(value, str):
             value.encode()
@@ -176,5 +208,5 @@ def test_whatever_comes_fits_a_row(record: dict[str, Any], changes: dict[str, An
 
 def test_state_is_taken_over() -> None:
     """State and outcome are there to be filtered by."""
-    assert row_of(final("j1", state=JobState.EXPIRED))["state"] == "expired"
-    assert row_of(finished("j1", outcome=OutcomeKind.THROTTLED))["outcome"] == "throttled"
+    assert facet(final("j1", state=JobState.EXPIRED)).state == "expired"
+    assert facet(finished("j1", outcome=OutcomeKind.THROTTLED)).outcome == "throttled"
