@@ -31,8 +31,6 @@ class Settings(BaseSettings):
     """The file the checkpoints are appended to. None: `checkpoints.jsonl` in the home folder."""
     keep_results: Duration = timedelta(days=7)
     """How long Redis keeps a finished job's result, and its id from being accepted anew."""
-    keep_answers: Duration = timedelta(days=30)
-    """How long the ledger keeps answers."""
 
     @property
     def redis_socket(self) -> Path:

@@ -8,7 +8,7 @@ from audit_records import NOON, accepted, entry, final, finished, held, moved, s
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pointsman_audit import FilterInvalid, Garbage, ListedKind, RecordFilter, ShownRecord
+from pointsman_audit import GENESIS, FilterInvalid, Garbage, Head, ListedKind, RecordFilter, ShownRecord, link
 from pointsman_audit.intake import read_entry
 from pointsman_audit.listing import as_listed, as_told
 from pointsman_audit.moment import LATEST, to_iso, to_micros
@@ -20,8 +20,8 @@ FINAL = (
     "price_source accepted_at finished_at policy_digest prompt_digest response_digest error_code"
 )
 ATTEMPT = (
-    "kind seq job_id attempt hop tier provider model region worker fence started_at finished_at outcome http_status "
-    "provider_request_id response_model response_region upstream service_tier finish_reason input_tokens "
+    "kind seq job_id attempt hop tier provider owner model region worker fence started_at finished_at duration_us "
+    "outcome http_status provider_request_id response_model response_region upstream service_tier finish_reason input_tokens "
     "cached_input_tokens cache_write_tokens output_tokens reasoning_tokens usage_source cost_microusd retry_after_s "
     "counted"
 )
@@ -29,10 +29,9 @@ ATTEMPT = (
 
 def body_of(record: Wire, at: int = NOON) -> str:
     """A record's body in the ledger."""
-    row = read_entry(entry(record, at=at))
-    assert not isinstance(row, Garbage)
-    body: str = row["body"]
-    return body
+    draft = read_entry(entry(record, at=at))
+    assert not isinstance(draft, Garbage)
+    return link(Head(6, GENESIS), draft.body).text
 
 
 def test_final_fields() -> None:

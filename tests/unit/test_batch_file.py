@@ -270,7 +270,7 @@ def test_unknown_override(tmp_path: Path) -> None:
     path = tmp_path / "jobs.jsonl"
     path.touch()
     with (
-        pytest.raises(JobInvalid, match=r'"poetry"; the configuration has: reasoning, triage'),
+        pytest.raises(JobInvalid, match=r'"poetry"; the configuration has: reasoning, strict, triage'),
         BatchFile.open(path, CLASSES, class_override="poetry"),
     ):
         pass
