@@ -46,7 +46,8 @@ class Finding:
     seq: int | None = None
     """The first bad record it shows; None if it shows none."""
     between: tuple[int, int] | None = None
-    """Where nobody can tell from what is left which record was the first: it is one of these, both included."""
+    """The first bad record is one of these, both included; None if none is bad. What comes before a record that is not
+    as it was, back to the last good checkpoint, nothing vouches for: it may have been rewritten to fit."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,7 +86,7 @@ class Verdict:
 
     @property
     def first_bad_seq(self) -> int | None:
-        """The first record that is not the original; where `between` has two numbers, it is one of these."""
+        """The first record that shows it was not left as it was; None if none does."""
         return self.first.seq if self.first else None
 
     @property

@@ -79,7 +79,7 @@ class Verifier:
             policies: digest, policy and first record of each in the ledger, of those before its end.
         """
         if self._broken:
-            self._blame(second=head.seq == self._seq and head.hash != self._hash)
+            self._blame(second=head.hash != self._hash)
         self._check_end(head)
         self._check_policies(policies)
         self._check_disputed()
@@ -179,7 +179,7 @@ class Verifier:
         else:
             blamed = last if second else before
         text = f"record {last} does not name the hash of record {before}"
-        self._find(What.EDITED, text, blamed, since=self._good_before(blamed), until=last)
+        self._find(What.EDITED, text, blamed, until=last)
 
     def _good_before(self, seq: int) -> int:
         """The last number below this one that a witness agrees with."""
@@ -206,7 +206,7 @@ class Verifier:
             self._find(What.HEAD, "what the ledger says of its own end is not so", None)
         elif head.hash != self._hash and self._last_bad != end:
             text = f"record {end} is not the one that was written last"
-            self._find(What.EDITED, text, end, since=self._good_before(end), until=end)
+            self._find(What.EDITED, text, end)
 
     def _check_policies(self, policies: Iterable[tuple[str, str, int]]) -> None:
         held = set()
@@ -233,20 +233,21 @@ class Verifier:
             # However much else was found: this one is further up.
             self._findings.append(Finding(what=What.REWRITTEN, text=text, seq=first, between=(first, seq)))
 
-    def _find(
-        self, what: What, text: str, seq: int | None, *, since: int | None = None, until: int | None = None
-    ) -> None:
+    def _find(self, what: What, text: str, seq: int | None, *, until: int | None = None) -> None:
         """Note what is wrong.
 
         Args:
             what: of which sort.
             text: for a person.
             seq: the record to blame.
-            since: the last record known to be good, if others than `seq` may be the first bad one.
-            until: the last that may be.
+            until: the last that may be the first bad one, if not `seq`.
         """
         if seq is not None:
             self._last_bad = max(self._last_bad, seq)
         if len(self._findings) < MOST_FINDINGS:
-            between = (since + 1, until) if since is not None and until is not None else None
+            between = None if seq is None else (self._first_doubtful(what, seq), until or seq)
             self._findings.append(Finding(what=what, text=text, seq=seq, between=between))
+
+    def _first_doubtful(self, what: What, seq: int) -> int:
+        """The first record that nothing vouches for, where something is wrong with this one."""
+        return seq if what is What.COLUMNS else self._good_before(seq) + 1

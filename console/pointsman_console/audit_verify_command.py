@@ -142,10 +142,11 @@ def _told(verdict: "Verdict", *, with_checkpoints: bool) -> list[str]:
 
 
 def _line(finding: "Finding") -> str:
-    where = "" if finding.seq is None else f"first bad record {finding.seq}: "
-    if finding.between is not None and finding.between[0] != finding.between[1]:
-        where = f"first bad record between {finding.between[0]} and {finding.between[1]}: "
-    return f"{where}{finding.text} ({finding.what})"
+    if finding.seq is None or finding.between is None:
+        return f"{finding.text} ({finding.what})"
+    low, high = finding.between
+    doubt = "" if low == high else f", or another from {low} to {high}: no checkpoint is between"
+    return f"first bad record {finding.seq}{doubt}: {finding.text} ({finding.what})"
 
 
 async def _checkpoint(settings: Settings, sign: bool, as_json: bool) -> int:
