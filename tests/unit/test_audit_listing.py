@@ -22,8 +22,8 @@ FINAL = (
 ATTEMPT = (
     "kind seq job_id attempt hop tier provider owner model region worker fence started_at finished_at duration_us "
     "outcome http_status provider_request_id response_model response_region upstream service_tier finish_reason "
-    "input_tokens cached_input_tokens cache_write_tokens output_tokens reasoning_tokens usage_source cost_microusd retry_after_s "
-    "counted"
+    "input_tokens cached_input_tokens cache_write_tokens output_tokens reasoning_tokens usage_source cost_microusd "
+    "retry_after_s counted"
 )
 
 
