@@ -13,9 +13,9 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -127,13 +127,15 @@ class PostgresServer:
 
     binaries: Path
     folder: Path
+    settings: Mapping[str, str] = field(default_factory=dict)
+    """Of the server, beyond or instead of those it has here."""
     process: subprocess.Popen[bytes] | None = None
 
     @classmethod
-    def create(cls, binaries: Path) -> Self:
+    def create(cls, binaries: Path, settings: Mapping[str, str] | None = None) -> Self:
         """Make a cluster in a temporary folder and start it."""
         folder = Path(tempfile.mkdtemp(prefix="pointsman-pg-"))
-        server = cls(binaries=binaries, folder=folder)
+        server = cls(binaries=binaries, folder=folder, settings=settings or {})
         if server._account is not None:
             shutil.chown(folder, server._account)
         options = ["--no-sync", "--auth=trust", f"--username={_SUPERUSER}", "--encoding=UTF8", "--no-locale"]
@@ -150,13 +152,14 @@ class PostgresServer:
         return f"postgresql://{_SUPERUSER}@/{database}?host={self.folder}"
 
     def start(self) -> None:
-        """Start it and wait until it answers. Nothing is synced to the disk: the tests never cut the power."""
+        """Start it and wait until it answers. Nothing is synced unless set: the tests never cut the power."""
         settings = {
             "listen_addresses": "",
             "unix_socket_directories": str(self.folder),
             "fsync": "off",
             "full_page_writes": "off",
             "synchronous_commit": "off",
+            **self.settings,
         }
         options = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
         self.process = subprocess.Popen(

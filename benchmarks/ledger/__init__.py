@@ -1,0 +1,1 @@
+"""`make bench-ledger`: how fast the ledger records, answers and is verified."""
