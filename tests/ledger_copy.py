@@ -123,7 +123,8 @@ class Workplace:
     async def read(self) -> Copy:
         """What is in it."""
         async with self._engine.connect() as connection:
-            copy = Copy(**{name: await _rows(connection, name) for name in TABLES})
+            tables: dict[str, Any] = {name: await _rows(connection, name) for name in TABLES}
+        copy = Copy(**tables)
         for row in copy.facets:
             # SQLite has no flags, only numbers.
             row[-3:] = [bool(flag) for flag in row[-3:]]
