@@ -164,19 +164,28 @@ async def made(url: str, count: int, rng: random.Random) -> Copy:
         written = 0
         while written < count:
             size = min(count - written, rng.randint(1, 40))
-            entries = tuple(
-                read_entry(entry(_record(rng), at=NOON + written * 1000 + number, entry_id=f"{written + number + 1}-0"))
-                for number in range(size)
-            )
-            after = f"{written}-0" if written else "0-0"
+            await ledger.append(batch_of([_record(rng) for _ in range(size)], after=written))
             written += size
-            await ledger.append(Batch(source="outbox", after=after, until=f"{written}-0", entries=entries))
     place = Workplace(url)
     copy = await place.read()
     await place.close()
     steps = range(rng.randint(3, 20), count + 1, rng.randint(7, 40))
     copy.sign(list(steps) or [count])
     return copy
+
+
+def batch_of(written: Sequence[Wire | bytes], *, after: int = 0, source: str = "outbox") -> Batch:
+    """A batch of these records, as the recorder makes it; `after` is how many the outbox has had before."""
+    last = after + len(written)
+    return Batch(
+        source=source,
+        after=f"{after}-0",
+        until=f"{last}-0",
+        entries=tuple(
+            read_entry(entry(record, at=NOON + number, entry_id=f"{number}-0"))
+            for number, record in enumerate(written, start=after + 1)
+        ),
+    )
 
 
 async def _rows(connection: AsyncConnection, table: str) -> list[list[Any]]:

@@ -369,8 +369,10 @@ async def run(tamperings: int, honest_ledgers: int, seed: int) -> Figures:
     return figures
 
 
-async def tamper_with(url: str, times: int, figures: Figures, rng: random.Random) -> None:
-    """Fill an empty ledger, and tamper with it: in memory, and now and then in its database."""
+async def tamper_with(
+    url: str, times: int, figures: Figures, rng: random.Random, *, in_database: int = _IN_DATABASE
+) -> None:
+    """Fill an empty ledger, and tamper with it: in memory, and one in so many times in its database."""
     original = await made(url, rng.randint(*_SIZES), rng)
     place = Workplace(url)
     honest = [original.verdict(), await place.examined(original)]
@@ -381,6 +383,6 @@ async def tamper_with(url: str, times: int, figures: Figures, rng: random.Random
         tamper = rng.choice(EXACT + SOMEWHERE)
         changed = original.twin()
         tamper(changed, rng)
-        in_database = rng.randrange(_IN_DATABASE) == 0
-        figures.judge(tamper, original, changed, await place.verdict(changed) if in_database else changed.verdict())
+        verdict = changed.verdict() if rng.randrange(in_database) else await place.verdict(changed)
+        figures.judge(tamper, original, changed, verdict)
     await place.close()
