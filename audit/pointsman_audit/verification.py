@@ -157,12 +157,11 @@ class Verifier:
         earlier = next((number for number, record_hash in reversed(self._recent) if record_hash == names), None)
         if earlier is None:
             return False
-        # Nothing else was wrong there: it is those between that do not belong.
-        if earlier >= seq - 1 or self._last_bad > earlier or first not in (None, earlier + 1):
+        # Nothing else was wrong there, and nobody vouches for any of them: it is those between that do not belong.
+        if earlier >= seq - 1 or max(self._last_bad, self._agreed[-1]) > earlier or first not in (None, earlier + 1):
             return False
-        self._find(
-            What.INSERTED, f"record {seq} follows upon record {earlier}; what is between was inserted", earlier + 1
-        )
+        text = f"record {seq} follows upon record {earlier}; what is between was inserted"
+        self._find(What.INSERTED, text, earlier + 1, until=seq)
         return True
 
     def _blame(self, *, second: bool) -> None:

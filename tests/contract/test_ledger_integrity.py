@@ -151,7 +151,7 @@ async def test_command_line(ledger_url: str, tmp_path: Path) -> None:
     assert f"nothing was changed up to record {copy.signed[-1]}" in auditor.ask("verify", expect=0).out
 
     changed = copy.twin()
-    tampering.reset(changed.records[9], prev_hash="0" * 64)
+    tampering.reset(changed.records[9], prev_hash="f" * 64)
     await place.put(changed)
     bad = auditor.told(expect=1)
     assert (bad["ok"], bad["first_bad_seq"], bad["what"]) == (False, 10, "edited")

@@ -170,6 +170,15 @@ def test_inserted_run() -> None:
     assert len(copy.verdict().findings) > 1
 
 
+def test_record_that_names_one_further_up() -> None:
+    """It looks as if what is between was inserted, and may be that it is this record; a checkpoint knows better."""
+    copy = of(12)
+    tampering.reset(copy.records[8], prev_hash=copy.records[4][HASH])
+    assert said(copy.verdict()) == (What.INSERTED, 6, (1, 9))
+    copy.sign([7])
+    assert said(copy.verdict()) == (What.EDITED, 9, (8, 9))
+
+
 def test_moved_records_are_told_of_once() -> None:
     """That everything after a deleted record has moved up by one is one finding, not one for each."""
     copy = of(60)
