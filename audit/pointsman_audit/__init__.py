@@ -20,10 +20,12 @@ from .errors import (
 from .examination import examine
 from .finding import Finding, Verdict, What
 from .intake import Draft, Garbage, draft_of
-from .ledger import Ledger, OutcomeCount
+from .ledger import Ledger
 from .listing import ATTEMPT_FIELDS, FINAL_FIELDS, ShownRecord
 from .notary import Notary
 from .record_filter import ListedKind, RecordFilter
+from .record_groups import GroupKey, OutcomeCount, RecordGroup
+from .record_words import UnknownWord
 from .recorder import Recorder
 from .signing_key import PublicKey, SigningKey, public_path, read_public_keys
 from .verification import Verifier
@@ -43,6 +45,7 @@ __all__ = [
     "FilterInvalid",
     "Finding",
     "Garbage",
+    "GroupKey",
     "Head",
     "KeyFileInvalid",
     "Ledger",
@@ -58,9 +61,11 @@ __all__ = [
     "OutcomeCount",
     "PublicKey",
     "RecordFilter",
+    "RecordGroup",
     "Recorder",
     "ShownRecord",
     "SigningKey",
+    "UnknownWord",
     "Verdict",
     "Verifier",
     "What",

@@ -5,14 +5,12 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
 from sqlalchemy import Select, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from pointsman_routes import RecordKind
-
-from . import sequencer
+from . import record_groups, record_pages, sequencer
 from .address import LedgerAddress
 from .batch import Batch, read_cursor, write_batch
 from .chain import Head
@@ -21,26 +19,17 @@ from .engine import build_engine, for_writing, keep_write_ahead_log
 from .errors import LedgerNotMigrated
 from .faults import ledger_faults
 from .intake import Draft
-from .listing import ShownRecord, as_listed, as_told
+from .listing import ShownRecord, as_told
 from .migration import require_current, upgrade
 from .moment import Clock, to_micros, utc_now
-from .record_filter import ListedKind, RecordFilter, conditions
-from .schema import content, facets, ledger_head, policies, quarantine, records
+from .record_filter import ListedKind, RecordFilter
+from .record_groups import GroupKey, OutcomeCount, RecordGroup
+from .record_words import UnknownWord, unknown_words
+from .schema import content, ledger_head, policies, quarantine, records
 from .sequencer import FacetIds
 
 BUSY_TIMEOUT = timedelta(seconds=5)
 """How long SQLite waits for another process's lock."""
-PAGE = 1000
-"""Rows read at a time; a listing of any length needs this much memory."""
-
-
-class OutcomeCount(NamedTuple):
-    """Calls of one tier for one class that ended in one way."""
-
-    tier: str
-    task_class: str
-    outcome: str
-    calls: int
 
 
 class Ledger:
@@ -174,22 +163,18 @@ class Ledger:
 
         Shows the ledger as it was when the first record was asked for.
         """
-        head = await self.head()
-        where = conditions(wanted, head)
-        after = await self._start(wanted, head)
-        rows: Sequence[Any] = ()
-        while after is not None:
-            page = select(records.c.seq, records.c.body).where(*where, records.c.seq > after)
-            rows = await self._rows(page.order_by(records.c.seq).limit(PAGE))
-            for seq, body in rows:
-                yield as_listed(wanted.kind, seq, body)
-            after = rows[-1].seq if len(rows) == PAGE else None
+        async for record in record_pages.listing(self.reading, wanted):
+            yield record
 
     async def count(self, wanted: RecordFilter) -> int:
         """How many records `list` would show."""
-        where = conditions(wanted, await self.head())
-        matching = int((await self._rows(select(func.count()).select_from(records).where(*where)))[0][0])
-        return matching if wanted.limit is None else min(matching, wanted.limit)
+        async with self.reading() as connection:
+            return await record_pages.count(connection, wanted)
+
+    async def groups(self, wanted: RecordFilter, keys: Sequence[GroupKey]) -> Sequence[RecordGroup]:
+        """The records that `list` would show without a limit, added up by keys; see `record_groups.groups`."""
+        async with self.reading() as connection:
+            return await record_groups.groups(connection, wanted, keys)
 
     async def outcomes(self, wanted: RecordFilter) -> Sequence[OutcomeCount]:
         """How the calls that have ended did so, by tier, class and outcome; calls in flight are not counted.
@@ -197,14 +182,13 @@ class Ledger:
         Args:
             wanted: narrows which attempts; its kind and limit say nothing here.
         """
-        asked = replace(wanted, kind=ListedKind.ATTEMPT, limit=None)
-        by = (facets.c.tier, facets.c.task_class, facets.c.outcome)
-        query = (
-            select(*by, func.count().label("calls"))
-            .join_from(records, facets, records.c.facet_id == facets.c.id)
-            .where(facets.c.kind == RecordKind.ATTEMPT_FINISHED.value, *conditions(asked, await self.head()))
-        )
-        return [OutcomeCount(*row) for row in await self._rows(query.group_by(*by).order_by(*by))]
+        async with self.reading() as connection:
+            return await record_groups.outcomes(connection, replace(wanted, kind=ListedKind.ATTEMPT))
+
+    async def unknown_words(self, wanted: RecordFilter) -> Sequence[UnknownWord]:
+        """Words of a filter that no record of its kind has, with those that some have."""
+        async with self.reading() as connection:
+            return await unknown_words(connection, wanted)
 
     async def story(self, job_id: str) -> Sequence[ShownRecord]:
         """Every record of a job, in the order they were written; empty if there is none."""
@@ -240,14 +224,6 @@ class Ledger:
     async def quarantined(self) -> int:
         """How many entries of the outbox were no records."""
         return int((await self._rows(select(func.count()).select_from(quarantine)))[0][0])
-
-    async def _start(self, wanted: RecordFilter, head: int) -> int | None:
-        """The number to begin after, so that no more than `limit` records follow."""
-        if wanted.limit is None:
-            return 0
-        oldest = select(records.c.seq).where(*conditions(wanted, head)).order_by(records.c.seq.desc())
-        rows = await self._rows(oldest.offset(wanted.limit - 1).limit(1))
-        return rows[0].seq - 1 if rows else 0
 
     async def _rows(self, query: Select[Any]) -> Sequence[Any]:
         async with self.reading() as connection:

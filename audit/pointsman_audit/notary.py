@@ -24,8 +24,9 @@ from .checkpoint import Checkpoint
 from .checkpoint_file import Checkpoints, append_checkpoint, read_checkpoints
 from .errors import CheckpointsUnusable, KeyFileInvalid, LedgerBroken
 from .intake import Draft, draft_of
-from .ledger import PAGE, Ledger
+from .ledger import Ledger
 from .moment import Clock, to_iso, to_micros, utc_now
+from .record_pages import PAGE
 from .schema import facets, records
 from .signing_key import PublicKey, SigningKey, public_path, read_public_keys
 from .witnesses import Witnesses

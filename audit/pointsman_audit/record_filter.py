@@ -4,15 +4,25 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from sqlalchemy import ColumnElement, Select, and_, or_, select
-
 from pointsman_routes import RecordKind
 
 from .errors import FilterInvalid
-from .moment import to_micros
-from .schema import facets, open_attempts, records
 
-_EQUAL = ("task_class", "tier", "model", "state", "fallback", "downgraded", "mismatch")
+WORDS = (
+    "task_class",
+    "tier",
+    "provider",
+    "owner",
+    "model",
+    "region",
+    "state",
+    "outcome",
+    "reason",
+    "error_code",
+    "usage_source",
+)
+"""What a filter may ask the words of a facet for; a field has the name of the facet's."""
+FLAGS = ("fallback", "downgraded", "mismatch")
 
 
 class ListedKind(StrEnum):
@@ -42,11 +52,25 @@ class ListedKind(StrEnum):
     """Each time records were taken out."""
     QUARANTINED = "quarantined"
     """Each thing in Redis that was no record, or no job."""
+    ANY = "any"
+    """Every record, under its own kind: a call has one of its beginning and one of its end."""
+
+    @property
+    def records(self) -> tuple[RecordKind, ...]:
+        """The kinds of records that a listing of this kind may have."""
+        if self is ListedKind.ANY:
+            return tuple(RecordKind)
+        if self is ListedKind.ATTEMPT:
+            return (RecordKind.ATTEMPT_STARTED, RecordKind.ATTEMPT_FINISHED)
+        return (RecordKind(self.value),)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordFilter:
     """Which records a listing shows; what is None does not narrow it.
+
+    Records are in the order of their own times, and of their numbers where these are the same. That is nearly the
+    order of numbers; a clock that was set back makes the difference.
 
     Weakness: a record that has no such field is found by neither value of a text filter, so `state` with
     attempts finds nothing. The three flags are false where a record has none.
@@ -56,9 +80,24 @@ class RecordFilter:
     task_class: str | None = None
     tier: str | None = None
     """Of a final record the tier that answered, or the one asked for if none did; of a move the tier left."""
+    provider: str | None = None
+    """Of a final record the one that answered; of a switch and a key's change, what was switched or changed."""
+    owner: str | None = None
+    """Who answers for the key: of attempts and of changes of keys."""
     model: str | None = None
     """Chosen as `tier` is: the model that answered, as the vendor named it, or else the one asked for."""
+    region: str | None = None
+    """Where it was answered; of an attempt, where it was asked."""
     state: str | None = None
+    """How a job ended."""
+    outcome: str | None = None
+    """How an attempt ended."""
+    reason: str | None = None
+    """Why a job moved or was held; of a final record, why the primary was left."""
+    error_code: str | None = None
+    """What a job failed of."""
+    usage_source: str | None = None
+    """Who counted the tokens of an attempt."""
     since: datetime | None = None
     """The earliest moment shown, by the record's own time: a final record's is `finished_at`."""
     until: datetime | None = None
@@ -70,11 +109,12 @@ class RecordFilter:
     """Whether some attempt was answered by a model not asked for; of an attempt, whether it ended `misrouted`."""
     job_id: str | None = None
     batch_id: str | None = None
-    """Attempts and moves are found through their job."""
+    custom_id: str | None = None
+    """Attempts, moves and holds are found through the job that was accepted under it."""
     limit: int | None = None
     """Show only the newest so many."""
     before_seq: int | None = None
-    """Show only what is older than this number: the next page back."""
+    """Show only what comes before the record of that number: the next page back."""
 
     def __post_init__(self) -> None:
         for name in ("since", "until"):
@@ -84,39 +124,12 @@ class RecordFilter:
         if self.limit is not None and self.limit < 1:
             raise FilterInvalid(f"a limit of {self.limit} shows nothing; write 1 or more, or leave it out")
 
+    @property
+    def words(self) -> dict[str, str]:
+        """The words asked for, by the names of their fields."""
+        return {name: value for name in WORDS if (value := getattr(self, name)) is not None}
 
-def conditions(wanted: RecordFilter, head: int) -> list[ColumnElement[bool]]:
-    """The filter in SQL, as the ledger stood when `head` was its last number.
-
-    Records only get more, so whatever is asked under the same head gets the same answer, page after page.
-    """
-    below = head if wanted.before_seq is None else min(head, wanted.before_seq - 1)
-    found = [records.c.seq <= below, _of_kind(wanted)]
-    if wanted.job_id is not None:
-        found.append(records.c.job_id == wanted.job_id)
-    if wanted.batch_id is not None:
-        found.append(records.c.batch_id == wanted.batch_id)
-    if wanted.since is not None:
-        found.append(records.c.at >= to_micros(wanted.since))
-    if wanted.until is not None:
-        found.append(records.c.at < to_micros(wanted.until))
-    return found
-
-
-def _of_kind(wanted: RecordFilter) -> ColumnElement[bool]:
-    if wanted.kind is not ListedKind.ATTEMPT:
-        return records.c.facet_id.in_(_facets(wanted, RecordKind(wanted.kind.value)))
-    in_flight = and_(
-        records.c.seq.in_(select(open_attempts.c.seq)),
-        records.c.facet_id.in_(_facets(wanted, RecordKind.ATTEMPT_STARTED)),
-    )
-    return or_(records.c.facet_id.in_(_facets(wanted, RecordKind.ATTEMPT_FINISHED)), in_flight)
-
-
-def _facets(wanted: RecordFilter, kind: RecordKind) -> Select[tuple[int]]:
-    query = select(facets.c.id).where(facets.c.kind == kind.value)
-    for name in _EQUAL:
-        value = getattr(wanted, name)
-        if value is not None:
-            query = query.where(facets.c[name] == value)
-    return query
+    @property
+    def flags(self) -> dict[str, bool]:
+        """The flags asked for, by their names."""
+        return {name: value for name in FLAGS if (value := getattr(self, name)) is not None}
