@@ -19,7 +19,7 @@ import asyncpg
 from audit_records import switched
 from ledger_lives import OF_OLD, Life, Told, lives
 
-from pointsman_audit import GENESIS, Head, Ledger, canonical, draft_of, link
+from pointsman_audit import GENESIS, Head, Ledger, ListedKind, RecordFilter, canonical, draft_of, link
 from pointsman_audit.address import LedgerAddress
 from pointsman_audit.columns import Facet, columns_of
 from pointsman_audit.moment import to_micros
@@ -39,6 +39,8 @@ _CHUNK = 10_000
 _TABLES = ("facets", "policies", "records", "open_jobs", "open_attempts")
 _BATCH_GAP_US = 2_000
 """Between two jobs of a batch."""
+_TAKEN_IN = 1_000
+"""Jobs that are accepted at once, at the same moment."""
 _STEP_US = 3_000_000
 """How far the clock goes back now and then: Redis moves to another machine."""
 _STEP_EVERY = 250_000
@@ -62,6 +64,67 @@ class Filled(NamedTuple):
     small_batch: str
     job_id: str
     custom_id: str
+
+
+def first_page_filters(filled: Filled) -> dict[str, RecordFilter]:
+    """Questions an auditor may ask, by name: alone and together, of what is common, rare, long ago, or not there."""
+    early, late = filled.first + SPAN / 90, filled.last - SPAN / 90
+    middle = filled.first + SPAN / 2
+    attempt = {"kind": ListedKind.ATTEMPT}
+    great = {"batch_id": filled.great_batch}
+    asked: dict[str, dict[str, Any]] = {
+        "newest ends": {},
+        "newest calls": attempt,
+        "everything": {"kind": ListedKind.ANY},
+        "accepted": {"kind": ListedKind.ACCEPTED},
+        "moved": {"kind": ListedKind.MOVED},
+        "held": {"kind": ListedKind.HELD},
+        "switched": {"kind": ListedKind.SWITCH},
+        "erased: none": {"kind": ListedKind.ERASURE},
+        "common class": {"task_class": "triage"},
+        "rare class": {"task_class": "forensics"},
+        "class of long ago": {"task_class": "legacy"},
+        "class of nobody": {"task_class": "triag"},
+        "tier": {"tier": "openai/fast"},
+        "tier's calls": {**attempt, "tier": "anthropic/fast"},
+        "provider": {"provider": "google"},
+        "owner's calls": {**attempt, "owner": "search@example.com"},
+        "model": {"model": "claude-sonnet-4-5-20250929"},
+        "region": {"region": "local"},
+        "failed": {"state": "failed"},
+        "cancelled": {"state": "cancelled"},
+        "throttled calls: none": {**attempt, "outcome": "throttled"},
+        "misrouted calls": {**attempt, "outcome": "misrouted"},
+        "rare reason": {"reason": "unsupported"},
+        "error": {"error_code": "exhausted"},
+        "estimated usage": {**attempt, "usage_source": "estimate"},
+        "fallback": {"fallback": True},
+        "no fallback": {"fallback": False},
+        "downgraded": {"downgraded": True},
+        "mismatch": {"mismatch": True},
+        "class, tier, mismatch: none": {"task_class": "summary", "tier": "ollama/small", "mismatch": True},
+        "class, tier, state": {"task_class": "triage", "tier": "openai/fast", "state": "expired"},
+        "class, fallback, no mismatch": {"task_class": "synthesis", "fallback": True, "mismatch": False},
+        "the first days": {"until": early},
+        "failed in the first days": {"until": early, "state": "failed"},
+        "a second in the middle": {**attempt, "since": middle, "until": middle + timedelta(seconds=1)},
+        "class of long ago, lately: none": {"task_class": "legacy", "since": late},
+        "everything long ago": {"kind": ListedKind.ANY, "until": filled.first + timedelta(hours=1)},
+        "before the ledger: none": {"until": filled.first - timedelta(days=1)},
+        "great batch": great,
+        "failed of the great batch": {**great, "state": "failed"},
+        "great batch's calls, misrouted": {**great, **attempt, "outcome": "misrouted"},
+        "rare class of the great batch": {**great, "task_class": "forensics"},
+        "everything of the great batch": {**great, "kind": ListedKind.ANY},
+        "small batch": {"batch_id": filled.small_batch, "kind": ListedKind.ANY},
+        "batch of nobody": {"batch_id": "batch-nobody"},
+        "job": {"job_id": filled.job_id, "kind": ListedKind.ANY},
+        "custom id": {"custom_id": filled.custom_id},
+        "custom id's calls": {**attempt, "custom_id": filled.custom_id},
+        "page back": {"before_seq": filled.records // 2},
+        "page back, rare reason": {"before_seq": filled.records // 2, "reason": "unsupported"},
+    }
+    return {name: RecordFilter(**narrowed) for name, narrowed in asked.items()}
 
 
 class _Chunk(NamedTuple):
@@ -156,7 +219,7 @@ class _House:
         for at, batch_id, size in self._batches():
             for place in range(size):
                 number += 1
-                accepted_at = at + place * _BATCH_GAP_US
+                accepted_at = at + place // _TAKEN_IN * _TAKEN_IN * _BATCH_GAP_US
                 life = usual[self._life(number)]
                 waiting.extend(_lived(accepted_at, number, batch_id, self._job_id(number), life))
                 if number % _JOBS_AT_ONCE == 0:
