@@ -160,8 +160,10 @@ async def fill(url: str, count: int, seed: int) -> Filled:
         return filled
     client = await asyncpg.connect(address.dsn)
     try:
+        # Rows that may not be on the disk yet are not marked as visible to all, and index-only scans need that.
+        await client.execute("SET synchronous_commit = on")
         filled = await _pour(_Postgres(client), count, seed)
-        # What a server in use has done of its own accord: index-only scans need it.
+        # What a server in use has done of its own accord.
         await client.execute("VACUUM ANALYZE")
     finally:
         await client.close()

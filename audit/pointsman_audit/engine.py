@@ -40,7 +40,10 @@ def build_engine(address: LedgerAddress, *, busy_timeout: timedelta) -> AsyncEng
     dsn = address.dsn
 
     async def connect() -> "asyncpg.Connection[asyncpg.Record]":
-        return await asyncpg.connect(dsn, timeout=_CONNECT_S, command_timeout=_STATEMENT_S)
+        connection = await asyncpg.connect(dsn, timeout=_CONNECT_S, command_timeout=_STATEMENT_S)
+        # To compile a question takes longer than to answer it. Not a parameter of the start: poolers refuse it there.
+        await connection.execute("SET jit = off")
+        return connection
 
     return create_async_engine(
         "postgresql+asyncpg://", async_creator=connect, hide_parameters=True, pool_pre_ping=True, pool_size=2

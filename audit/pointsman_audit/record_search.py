@@ -157,6 +157,8 @@ def page_statement(dialect: str, *, in_batch: bool, newest: bool, merged: bool) 
     words = {
         "batch": "batch_id = :batch AND" if in_batch else "",
         "bounds": _BOUNDS,
+        "loose_bounds": _BOUNDS.replace("(at, seq)", "(+at, seq)"),
+        "index": "records_by_batch" if in_batch else "records_by_facet",
         "order": "at DESC, seq DESC" if newest else "at, seq",
         "second": "2 DESC, 3 DESC" if newest else "2, 3",
         "beyond": "<" if newest else ">",
@@ -171,17 +173,18 @@ def page_statement(dialect: str, *, in_batch: bool, newest: bool, merged: bool) 
 _MERGE_SQLITE = """
 WITH RECURSIVE found (facet_id, at, seq) AS (
   SELECT facet_id, at, seq FROM json_each(:facets) AS facet JOIN records ON seq = (
-    SELECT seq FROM records WHERE {batch} facet_id = facet.value AND {bounds} ORDER BY {order} LIMIT 1)
+    SELECT seq FROM records INDEXED BY {index} WHERE {batch} facet_id = facet.value AND {bounds}
+      ORDER BY {order} LIMIT 1)
   UNION ALL
   SELECT records.facet_id, records.at, records.seq FROM found JOIN records ON records.seq = coalesce(
-    (SELECT seq FROM records WHERE {batch} facet_id = found.facet_id AND at = found.at AND seq {beyond} found.seq
-      AND {bounds} ORDER BY {order} LIMIT 1),
-    (SELECT seq FROM records WHERE {batch} facet_id = found.facet_id AND at {beyond} found.at
+    (SELECT seq FROM records INDEXED BY {index} WHERE {batch} facet_id = found.facet_id AND at = found.at
+      AND seq {beyond} found.seq AND {loose_bounds} ORDER BY {order} LIMIT 1),
+    (SELECT seq FROM records INDEXED BY {index} WHERE {batch} facet_id = found.facet_id AND at {beyond} found.at
       AND {bounds} ORDER BY {order} LIMIT 1))
   ORDER BY {second} LIMIT :most)
-SELECT at, seq FROM found ORDER BY {order}"""
+SELECT at, seq FROM found"""
 """In two steps to the next record, because SQLite compares pairs by an index's first column only, and thousands of jobs
-are accepted in the same microsecond."""
+are accepted in the same microsecond. The index is named because it would look for these through `records_by_time`."""
 _MERGE_POSTGRESQL = """
 WITH few AS MATERIALIZED (
   SELECT at, seq FROM unnest(CAST(:facets AS bigint[])) AS facet (id) CROSS JOIN LATERAL (
