@@ -52,6 +52,15 @@ class Office:
         await place.close()
         return [body for body in bodies if body["kind"] == "key_change" and body.get("key_id")]
 
+    async def garble(self, seq: int) -> None:
+        """Change what a record says and nothing else."""
+        place = Workplace(self.url)
+        await place.open_to_changes()
+        copy = await place.read()
+        copy.records[seq - 1][BODY] = _lie(copy.records[seq - 1][BODY])
+        await place.put(copy)
+        await place.close()
+
     @property
     def signed(self) -> list[int]:
         """Numbers of the records that were signed, in the order of the file."""
@@ -74,9 +83,14 @@ class Office:
         if not rest:
             tampering.reset(row, prev_hash="f" * 64)
         else:
-            row[BODY] = row[BODY].replace("triage", "treason")
+            row[BODY] = _lie(row[BODY])
             tampering.fit_columns(copy, row)
             tampering.relink(copy, seq)
             tampering.right_head(copy)
         await place.put(copy)
         await place.close()
+
+
+def _lie(text: str) -> str:
+    assert "triage" in text
+    return text.replace("triage", "treason")

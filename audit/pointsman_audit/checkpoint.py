@@ -83,9 +83,9 @@ class Checkpoint:
         return canonical({**self._named, "signature": self.signature})
 
     def signed_by(self, key: PublicKey) -> bool:
-        """Whether the key it names is this one, and made its signature."""
+        """Whether this key's owner made its signature."""
         message = canonical(self._named).encode()
-        return key.key_id == self.key_id and key.signed(message, bytes.fromhex(self.signature))
+        return key.signed(message, bytes.fromhex(self.signature))
 
     @property
     def _named(self) -> dict[str, str | int]:

@@ -166,11 +166,11 @@ class Notary:
         if any(checkpoint.key_id in known for checkpoint in set(written.found) - set(witnesses.believed)):
             raise _broken(f"a checkpoint in {self._path} was not signed with the key it names")
         # One of a key that is forgotten here is no ground to go on from, but must not be contradicted either.
-        for checkpoint in {checkpoint.key_id: checkpoint for checkpoint in written.found}.values():
+        ascending = sorted(written.found, key=lambda checkpoint: checkpoint.seq)
+        for checkpoint in {checkpoint.key_id: checkpoint for checkpoint in ascending}.values():
             await self._insist(checkpoint)
         newest = witnesses.newest
         if newest is not None:
-            await self._insist(newest)
             self._known, self._signed, self._end = newest.head, newest.seq, newest.seq
         elif (count := await self._ledger.head()) > 0:
             log.warning("notary.no_checkpoints", path=str(self._path), count=count)

@@ -149,16 +149,16 @@ class Verifier:
         if shift == self._shift and not self._sound:
             return  # all that follows is moved by as much
         self._shift = shift
-        if not (isinstance(own, int) and own < seq and self._inserted(seq, names, first=own)):
+        if not self._inserted(seq, names):
             self._find(What.ORDER, f"what stands as record {seq} has another number inside", seq)
 
-    def _inserted(self, seq: int, names: object, first: int | None = None) -> bool:
+    def _inserted(self, seq: int, names: object) -> bool:
         """See whether a record names one further up, so that what stands between was put in."""
         earlier = next((number for number, record_hash in reversed(self._recent) if record_hash == names), None)
         if earlier is None:
             return False
         # Nothing else was wrong there, and nobody vouches for any of them: it is those between that do not belong.
-        if earlier >= seq - 1 or max(self._last_bad, self._agreed[-1]) > earlier or first not in (None, earlier + 1):
+        if earlier >= seq - 1 or max(self._last_bad, self._agreed[-1]) > earlier:
             return False
         text = f"record {seq} follows upon record {earlier}; what is between was inserted"
         self._find(What.INSERTED, text, earlier + 1, until=seq)

@@ -120,6 +120,42 @@ async def test_signs_nothing_over_a_change_among_what_others_wrote(office: Offic
     assert office.signed == [1]
 
 
+async def test_text_that_has_another_hash(office: Office) -> None:
+    """A record of another recorder whose text is not that of its hash stops the notary."""
+    notary = await office.notary()
+    await office.append(10)
+    await office.append(3, notary)
+    await office.garble(5)
+    with pytest.raises(LedgerBroken, match="record 5 is not the one that was written"):
+        await notary.close()
+
+
+async def test_last_line_is_not_the_furthest(office: Office) -> None:
+    """It is the checkpoint that is furthest on that the ledger must agree with, wherever in the file it is."""
+    notary = await office.notary()
+    await office.append(10, notary)
+    await notary.close()
+    text = office.path.read_text()
+    first, last = text.splitlines()
+    office.path.write_text(f"{last}\n{first}\n")
+    assert (await office.notary()).unsigned == 0
+    await office.tamper(5)
+    with pytest.raises(LedgerBroken, match="record 11 is not the one that was signed"):
+        await office.notary()
+
+
+async def test_checkpoint_of_a_forgotten_key(office: Office) -> None:
+    """A checkpoint of a key that nobody here knows any more must still be agreed with."""
+    notary = await office.notary()
+    await office.append(10, notary)
+    await notary.close()
+    for path in office.key.parent.glob("*.pem"):
+        path.unlink()
+    await office.tamper(5)
+    with pytest.raises(LedgerBroken, match="record 11 is not the one that was signed"):
+        await office.notary()
+
+
 async def test_record_that_is_gone(office: Office) -> None:
     """Records that were told of and are not there any more stop the notary."""
     notary = await office.notary()

@@ -1,5 +1,6 @@
 """Keys, checkpoints, and the file they are in."""
 
+import fcntl
 import json
 import os
 import stat
@@ -63,6 +64,21 @@ def test_recorders_that_start_together_get_one_key(tmp_path: Path) -> None:
         keys = list(pool.map(lambda _: SigningKey.load_or_make(path).public.key_id, range(64)))
     assert len(set(keys)) == 1
     assert sorted(found.name for found in tmp_path.iterdir()) == ["key.pem", "key.pub.pem"]
+
+
+def test_key_that_another_made_in_between(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever finds no key and is then too late to give theirs the name takes the other's."""
+    path = tmp_path / "key.pem"
+    load = SigningKey.load
+    made: list[SigningKey] = []
+
+    def late(_: Path) -> SigningKey:
+        monkeypatch.setattr(SigningKey, "load", load)
+        made.append(SigningKey.load_or_make(path))
+        raise FileNotFoundError
+
+    monkeypatch.setattr(SigningKey, "load", late)
+    assert SigningKey.load_or_make(path).public == made[0].public
 
 
 def test_earlier_public_keys_are_kept(tmp_path: Path) -> None:
@@ -273,8 +289,8 @@ def test_processes_that_write_at_once(tmp_path: Path) -> None:
     assert (read.foreign, read.torn) == ((), 0)
 
 
-def test_write_that_takes_but_a_part(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A disk that takes a few bytes at a time gets the whole line; what fills it leaves half a line behind."""
+def test_write_is_seen_through(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A disk that is full is an error; a line is written by one at a time, and on the disk before the call returns."""
     path = tmp_path / "checkpoints.jsonl"
     append_checkpoint(path, checkpoint(1))
     full = Path("/dev/full")
@@ -282,8 +298,10 @@ def test_write_that_takes_but_a_part(tmp_path: Path, monkeypatch: pytest.MonkeyP
         pytest.skip("no device that is always full")
     with pytest.raises(OSError, match="No space left"):
         append_checkpoint(full, checkpoint(2))
-    synced: list[int] = []
-    monkeypatch.setattr(os, "fsync", synced.append)
+    done: list[tuple[str, int]] = []
+    monkeypatch.setattr(os, "fsync", lambda _: done.append(("fsync", path.stat().st_size)))
+    monkeypatch.setattr(fcntl, "flock", lambda *_: done.append(("flock", path.stat().st_size)))
+    size = path.stat().st_size
     append_checkpoint(path, checkpoint(3))
-    assert len(synced) == 1
+    assert done == [("flock", size), ("fsync", 2 * size)]
     assert [one.seq for one in read_checkpoints(path).found] == [1, 3]

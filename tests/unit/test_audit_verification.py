@@ -93,7 +93,9 @@ def test_record_that_names_another_predecessor(seq: int) -> None:
     """Of two neighbours that do not fit, the one that fits neither side is named; at the end, by the ledger's word."""
     copy = of(8)
     tampering.reset(copy.records[seq - 1], prev_hash="f" * 64)
-    assert said(copy.verdict())[:2] == (What.EDITED, seq)
+    verdict = copy.verdict()
+    assert said(verdict)[:2] == (What.EDITED, seq)
+    assert len(verdict.findings) == 1
 
 
 def test_checkpoint_at_a_break_knows_better() -> None:
@@ -104,6 +106,14 @@ def test_checkpoint_at_a_break_knows_better() -> None:
         tampering.right_head(copy)
         copy.sign([signed])
         assert copy.verdict().first_bad_seq == blamed
+
+
+def test_checkpoint_behind_a_break_knows_better() -> None:
+    """A signed record is not to blame for a break before it, also where the one after it names another too."""
+    copy = of(9, 6)
+    lied(copy, 5)
+    tampering.reset(copy.records[6], prev_hash="f" * 64)
+    assert [finding.seq for finding in copy.verdict().findings] == [5, 7]
 
 
 def test_doubt_reaches_back_to_the_last_good_checkpoint() -> None:
@@ -185,6 +195,22 @@ def test_moved_records_are_told_of_once() -> None:
     del copy.records[9]
     tampering.renumber(copy, 10, inside=False)
     assert [(finding.what, finding.seq) for finding in copy.verdict().findings] == [(What.ORDER, 10), (What.CUT, 60)]
+
+
+def test_swapped_records_are_two_findings() -> None:
+    """Of two records that changed places each is told of, and neither is said to be inserted."""
+    copy = of(12)
+    copy.records[2][0], copy.records[5][0] = 6, 3
+    assert [(finding.what, finding.seq) for finding in copy.verdict().findings] == [(What.ORDER, 3), (What.ORDER, 6)]
+
+
+def test_misplaced_by_as_much_elsewhere() -> None:
+    """A record that stands as far from its place as another one did is told of too."""
+    copy = of(12)
+    for place in (3, 7):
+        tampering.reset(copy.records[place], seq=place + 5)
+        copy.records[place][0] = place + 1
+    assert [(finding.what, finding.seq) for finding in copy.verdict().findings] == [(What.ORDER, 4), (What.ORDER, 8)]
 
 
 def test_cut_end() -> None:
@@ -325,6 +351,8 @@ def test_verdict_puts_findings_in_order() -> None:
     some = [Finding(what=What.EDITED, text="x", seq=seq) for seq in (7, None, 3, 7)]
     verdict = Verdict.of(some, ledger_id="x", records=9, checkpoints=0, vouched=0)
     assert [finding.seq for finding in verdict.findings] == [3, 7, None]
+    many = [Finding(what=What.SIGNATURE, text=str(number)) for number in range(2 * MOST_FINDINGS)]
+    assert len(Verdict.of(many, ledger_id="x", records=9, checkpoints=0, vouched=0).findings) == MOST_FINDINGS
 
 
 @pytest.mark.parametrize("tamper", tampering.EXACT + tampering.SOMEWHERE, ids=lambda tamper: tamper.__name__)
