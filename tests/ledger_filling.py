@@ -306,6 +306,9 @@ class _Scribe:
             if self.head.seq >= count:
                 break
             body["policy_digest"] = self.policy_digest
+            for name in ("accepted_at", "started_at"):
+                if name in body:
+                    body[name] += now - at
             body[what.time] = now
             self._add(what.kind, body)
             if len(self.rows["records"]) >= _CHUNK:

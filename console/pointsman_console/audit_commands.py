@@ -1,16 +1,15 @@
 """`pointsman audit`: what the ledger knows."""
 
 import asyncio
-import re
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from pointsman_queue import Settings
-from pointsman_routes import JobNotFound, JobState, UsageProblem, parse_duration
+from pointsman_routes import JobNotFound
 
-from . import audit_verify_command, screen
+from . import audit_list_command, audit_verify_command, screen
+from .audit_filters import AsJson, moment
 from .composition import open_ledger
 from .outcome_table import outcome_object, outcome_table
 
@@ -18,57 +17,8 @@ if TYPE_CHECKING:
     from pointsman_audit import Ledger, RecordFilter, ShownRecord
 
 app = typer.Typer(help="Ask the ledger.", no_args_is_help=True, rich_markup_mode=None)
+audit_list_command.register(app)
 audit_verify_command.register(app)
-AsJson = Annotated[bool, typer.Option("--json", help="One object a line.")]
-
-Kind = Literal["final", "attempt", "accepted", "moved", "held", "switch"]
-_COLUMNS = {
-    "final": (
-        "seq", "finished_at", "job_id", "custom_id", "task_class", "state", "requested_tier", "served_tier",
-        "served_model", "fallback_reason", "downgraded", "attempts", "cost_microusd", "error_code",
-    ),
-    "attempt": (
-        "seq", "started_at", "job_id", "attempt", "tier", "outcome", "http_status", "response_model", "input_tokens",
-        "output_tokens", "cost_microusd", "counted",
-    ),
-}  # fmt: skip
-
-
-@app.command("list")
-def list_records(
-    context: typer.Context,
-    class_name: Annotated[str | None, typer.Option("--class", help="Only this class.")] = None,
-    tier: Annotated[str | None, typer.Option(help="Only what this tier answered, or was asked for.")] = None,
-    model: Annotated[str | None, typer.Option(help="Only this model.")] = None,
-    state: Annotated[JobState | None, typer.Option(help="Only jobs that ended so.")] = None,
-    since: Annotated[str | None, typer.Option(help="From this moment: 2026-01-31T09:30:00Z, or 2h ago as 2h.")] = None,
-    until: Annotated[str | None, typer.Option(help="Before this moment.")] = None,
-    fallback: Annotated[bool, typer.Option("--fallback", help="Only what another than the primary answered.")] = False,
-    downgraded: Annotated[bool, typer.Option("--downgraded", help="Only answers below the floor.")] = False,
-    mismatch: Annotated[bool, typer.Option("--mismatch", help="Only where another model answered than asked.")] = False,
-    kind: Annotated[Kind, typer.Option(help="What to list.")] = "final",
-    batch: Annotated[str | None, typer.Option(help="Only this batch.")] = None,
-    limit: Annotated[int | None, typer.Option(help="Only the newest so many.")] = None,
-    as_json: AsJson = False,
-) -> None:
-    """List records, oldest first."""
-    from pointsman_audit import ListedKind, RecordFilter  # here, so that other commands do not load SQL
-
-    wanted = RecordFilter(
-        kind=ListedKind(kind),
-        task_class=class_name,
-        tier=tier,
-        model=model,
-        state=state.value if state else None,
-        since=_moment("--since", since),
-        until=_moment("--until", until),
-        fallback=fallback or None,
-        downgraded=downgraded or None,
-        mismatch=mismatch or None,
-        batch_id=batch,
-        limit=limit,
-    )
-    raise typer.Exit(asyncio.run(_list(context.obj, wanted, as_json)))
 
 
 @app.command("rates")
@@ -84,7 +34,7 @@ def rates(
     from pointsman_audit import RecordFilter
 
     wanted = RecordFilter(
-        task_class=class_name, tier=tier, since=_moment("--since", since), until=_moment("--until", until)
+        task_class=class_name, tier=tier, since=moment("--since", since), until=moment("--until", until)
     )
     raise typer.Exit(asyncio.run(_rates(context.obj, wanted, as_json)))
 
@@ -97,19 +47,6 @@ def show(
 ) -> None:
     """Tell a job's story: every record of it, in order."""
     raise typer.Exit(asyncio.run(_show(context.obj, job_id, as_json)))
-
-
-async def _list(settings: Settings, wanted: "RecordFilter", as_json: bool) -> int:
-    async with open_ledger(settings) as ledger:
-        if as_json:
-            async for record in ledger.list(wanted):
-                screen.line(record)
-            return 0
-        rows = [record async for record in ledger.list(wanted)]
-    columns = _COLUMNS.get(wanted.kind.value) or tuple(dict.fromkeys(name for row in rows for name in row))
-    screen.table(columns, ([row.get(name) for name in columns] for row in rows))
-    screen.say(f"{len(rows):,} records")
-    return 0
 
 
 async def _rates(settings: Settings, wanted: "RecordFilter", as_json: bool) -> int:
@@ -157,17 +94,3 @@ def _told(record: "ShownRecord") -> str:
         f"{name}={value}" for name, value in record.items() if name not in hidden and value not in (None, False, [])
     )
     return f"{record['seq']:>8}  {when}  {kind:<17} {facts}"
-
-
-def _moment(option: str, text: str | None) -> datetime | None:
-    if text is None:
-        return None
-    if re.fullmatch(r"(\d+(\.\d+)?(ms|s|m|h|d))+", text):
-        return datetime.now(UTC) - parse_duration(text)
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        raise UsageProblem(
-            f"{option}: {text!r} is not a moment; write 2026-01-31T09:30:00Z, or 2h for two hours ago"
-        ) from None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
