@@ -152,7 +152,8 @@ async def _list(settings: Settings, wanted: "RecordFilter", as_json: bool) -> in
             else:
                 rows.append(record if columns is None else {name: _cell(record, name) for name in columns})
         if not as_json:
-            names = columns or tuple(dict.fromkeys(name for row in rows for name in row))
+            # Of one kind; it need not be said in every row.
+            names = columns or tuple(dict.fromkeys(name for row in rows for name in row if name != "kind"))
             screen.table(names, ([row.get(name) for name in names] for row in rows))
             screen.say(f"{shown:,} records")
         for remark in await _remarks(ledger, wanted, shown, first):
@@ -191,7 +192,7 @@ async def _groups(settings: Settings, wanted: "RecordFilter", keys: "tuple[Group
             screen.line(group_object(keys, group))
     else:
         group_table(keys, groups)
-        screen.say(f"{sum(group.records for group in groups):,} {wanted.kind.value} records")
+        screen.say(f"{sum(group.records for group in groups):,} records")
     for remark in remarks:
         screen.say(remark)
     return 0

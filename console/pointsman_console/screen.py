@@ -111,6 +111,8 @@ def progress_bar() -> Progress:
         console=err,
         disable=not err.is_terminal,
         transient=True,
+        # Otherwise what was asked for, on its way into a file, would come out above the bar.
+        redirect_stdout=out.is_terminal,
     )
 
 
