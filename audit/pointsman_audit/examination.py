@@ -26,7 +26,7 @@ Progress = Callable[[int, int], object]
 """Told after every page: the last record read, and the last there is to read."""
 
 # Read past SQLAlchemy's types: they would turn what somebody wrote into a flag's column into a flag.
-_FACETS = text(f"SELECT id, key, {', '.join(Facet._fields)} FROM facets WHERE id > :after ORDER BY id")
+_FACETS = text(f"SELECT id, key, {', '.join(Facet._fields)} FROM facets")
 _COLUMNS = ", ".join(column.name for column in records.columns)
 _RECORDS = text(f"SELECT {_COLUMNS} FROM records WHERE seq > :after AND seq <= :until ORDER BY seq LIMIT :most")
 
@@ -56,14 +56,13 @@ async def examine(
     ledger_id = await ledger.ledger_id()
     async with ledger.reading() as connection:
         head, end = await _ends(connection)
-    facets: dict[int, Facet | None] = {}
+        # None that a record up to the end has is added later.
+        facets = await _facets(connection)
     verifier = Verifier(ledger_id, Witnesses(checkpoints, keys, ledger_id), facets)
     after = 0
     while True:
         async with ledger.reading() as connection:
             rows = await _page(connection, after, end)
-            if any(row[1] not in facets for row in rows):
-                await _read_facets(connection, facets)
         verifier.feed(rows)
         if len(rows) < PAGE:
             break
@@ -88,11 +87,11 @@ async def _page(connection: AsyncConnection, after: int, until: int) -> Sequence
     return rows
 
 
-async def _read_facets(connection: AsyncConnection, known: dict[int, Facet | None]) -> None:
-    """Add the facets that are not known yet."""
-    after = max(known, default=0)
-    for number, key, *words in (await connection.execute(_FACETS, {"after": after})).all():
+async def _facets(connection: AsyncConnection) -> dict[int, Facet | None]:
+    known: dict[int, Facet | None] = {}
+    for number, key, *words in (await connection.execute(_FACETS)).all():
         # SQLite has no flags, only numbers.
         found: Any = [bool(word) if word in (0, 1) else word for word in words]
         facet = Facet(*found)
         known[number] = facet if facet.key == key else None
+    return known

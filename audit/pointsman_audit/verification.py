@@ -39,7 +39,7 @@ class Verifier:
         Args:
             ledger_id: for the verdict.
             witnesses: what was signed.
-            facets: by number; None for one that is not as it was made. May grow while rows are fed.
+            facets: by number; None for one that is not as it was made.
         """
         self.records = 0
         """How many were fed."""

@@ -1,6 +1,7 @@
 """The ledger examined: nothing that was changed stays unseen, nothing honest is suspected; on both databases."""
 
 import asyncio
+import hashlib
 import json
 import random
 import shutil
@@ -15,6 +16,7 @@ from ledger_copy import KEY, Copy, Workplace, batch_of, made
 from sqlalchemy import text
 
 from pointsman_audit import Checkpoints, Ledger, SigningKey, What, append_checkpoint, examine
+from pointsman_routes import PolicyRecord, Wire
 
 
 async def filled(url: str, count: int, seed: int = 1) -> tuple[Copy, Workplace]:
@@ -25,6 +27,13 @@ async def filled(url: str, count: int, seed: int = 1) -> tuple[Copy, Workplace]:
     place = Workplace(url)
     await place.open_to_changes()
     return copy, place
+
+
+def policy_change(number: int) -> PolicyRecord:
+    """A policy of that number comes into force."""
+    policy = f'{{"number":{number}}}'
+    digest = hashlib.sha256(policy.encode()).hexdigest()
+    return PolicyRecord(role="worker", policy_digest=digest, by="w1", policy=policy)
 
 
 async def test_tampering_in_the_database(ledger_url: str) -> None:
@@ -70,7 +79,8 @@ async def test_examined_while_it_is_written(ledger_url: str, monkeypatch: pytest
 
         async def write() -> None:
             for number in range(40):
-                records = [final(f"j{number}-{place}", served_tier=f"tier/{number}") for place in range(5)]
+                records: list[Wire | bytes] = [final(f"j{number}", served_tier=f"t/{number}") for _ in range(4)]
+                records.append(policy_change(number))
                 assert await writer.append(batch_of(records, after=number * 5)) is not None
             done.set()
 
@@ -91,6 +101,7 @@ async def test_what_a_column_of_sqlite_takes(tmp_path: Path) -> None:
     for change in (
         "UPDATE facets SET downgraded = 7 WHERE id = 1",
         "UPDATE facets SET downgraded = 'x' WHERE id = 1",
+        "UPDATE facets SET key = 'x' WHERE id = 1",
         "UPDATE records SET at = 'x' WHERE seq = 1",
         "UPDATE records SET body = x'00' WHERE seq = 1",
         "UPDATE records SET record_hash = 1 WHERE seq = 1",

@@ -104,6 +104,7 @@ async def test_several_recorders_on_one_file(office: Office) -> None:
     await one.close()
     await other.close()
     assert one.unsigned == other.unsigned == 0
+    assert one._told == other._told == {}
     assert max(office.signed) == 51
     assert await office.first_bad() == (True, None)
 
