@@ -22,7 +22,11 @@ from .finding import Finding, Verdict, What
 from .intake import Draft, Garbage, draft_of
 from .ledger import Ledger
 from .listing import ATTEMPT_FIELDS, FINAL_FIELDS, ShownRecord
+from .month import Month
+from .monthly_figures import report_month
+from .monthly_report import Frame, Latency, MonthlyReport, Spend, SpendLine
 from .notary import Notary
+from .policy_book import KnownPolicy, find_policy, known_policies
 from .record_filter import ListedKind, RecordFilter
 from .record_groups import GroupKey, OutcomeCount, RecordGroup
 from .record_words import UnknownWord
@@ -44,10 +48,13 @@ __all__ = [
     "Duty",
     "FilterInvalid",
     "Finding",
+    "Frame",
     "Garbage",
     "GroupKey",
     "Head",
     "KeyFileInvalid",
+    "KnownPolicy",
+    "Latency",
     "Ledger",
     "LedgerBroken",
     "LedgerNotMigrated",
@@ -56,6 +63,8 @@ __all__ = [
     "LedgerUnavailable",
     "LedgerUrlInvalid",
     "ListedKind",
+    "Month",
+    "MonthlyReport",
     "NoCheckpoint",
     "Notary",
     "OutcomeCount",
@@ -65,6 +74,8 @@ __all__ = [
     "Recorder",
     "ShownRecord",
     "SigningKey",
+    "Spend",
+    "SpendLine",
     "UnknownWord",
     "Verdict",
     "Verifier",
@@ -74,9 +85,12 @@ __all__ = [
     "canonical",
     "draft_of",
     "examine",
+    "find_policy",
+    "known_policies",
     "link",
     "public_path",
     "read_checkpoints",
     "read_public_keys",
+    "report_month",
     "text_hash",
 ]
