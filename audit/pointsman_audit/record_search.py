@@ -184,7 +184,7 @@ WITH RECURSIVE found (facet_id, at, seq) AS (
   ORDER BY {second} LIMIT :most)
 SELECT at, seq FROM found"""
 """In two steps to the next record, because SQLite compares pairs by an index's first column only, and thousands of jobs
-are accepted in the same microsecond. The index is named because it would look for these through `records_by_time`."""
+are accepted in the same microsecond. The index is named so that no statistics lead to another."""
 _MERGE_POSTGRESQL = """
 WITH few AS MATERIALIZED (
   SELECT at, seq FROM unnest(CAST(:facets AS bigint[])) AS facet (id) CROSS JOIN LATERAL (
