@@ -10,6 +10,7 @@ from pointsman_queue import Settings
 from . import (
     audit_list_command,
     audit_policy_command,
+    audit_report_command,
     audit_show_command,
     audit_verify_command,
     screen,
@@ -25,6 +26,7 @@ app = typer.Typer(help="Ask the ledger.", no_args_is_help=True, rich_markup_mode
 audit_list_command.register(app)
 audit_show_command.register(app)
 audit_policy_command.register(app)
+audit_report_command.register(app)
 audit_verify_command.register(app)
 
 
