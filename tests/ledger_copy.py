@@ -117,6 +117,7 @@ class Workplace:
                 if connection.dialect.name == "sqlite":
                     await connection.execute(text(f"DROP TRIGGER {table}_no_update"))
                     await connection.execute(text(f"DROP TRIGGER {table}_no_delete"))
+                    await connection.execute(text(f"DROP TRIGGER {table}_no_replace"))
                 else:
                     await connection.execute(text(f"DROP TRIGGER {table}_append_only ON {table}"))
 

@@ -149,7 +149,7 @@ async def fill(url: str, count: int, seed: int) -> Filled:
     Returns:
         What there is to ask for.
     """
-    async with Ledger.open(url, migrate=True) as ledger:
+    async with Ledger.open(url, make=True) as ledger:
         if await ledger.head():
             raise ValueError("the ledger has records already")
     address = LedgerAddress.parse(url)

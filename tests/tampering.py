@@ -357,7 +357,7 @@ async def run(tamperings: int, honest_ledgers: int, seed: int) -> Figures:
     figures, rng = Figures(), random.Random(seed)
     with tempfile.TemporaryDirectory() as folder:
         template = Path(folder) / "template.db"
-        async with Ledger.open(f"sqlite:///{template}", migrate=True):
+        async with Ledger.open(f"sqlite:///{template}", make=True):
             pass
         for number in range(honest_ledgers):
             path = Path(folder) / f"{number}.db"

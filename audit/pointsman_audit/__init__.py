@@ -16,12 +16,14 @@ from .errors import (
     LedgerTooNew,
     LedgerUnavailable,
     LedgerUrlInvalid,
+    RoleUnfit,
 )
 from .examination import examine
 from .finding import Finding, Verdict, What
 from .intake import Draft, Garbage, draft_of
 from .ledger import Ledger
 from .listing import ATTEMPT_FIELDS, FINAL_FIELDS, ShownRecord
+from .migration import Migration
 from .month import Month
 from .monthly_figures import report_month
 from .monthly_report import Frame, Latency, MonthlyReport, Spend, SpendLine
@@ -31,6 +33,7 @@ from .record_filter import ListedKind, RecordFilter
 from .record_groups import GroupKey, OutcomeCount, RecordGroup
 from .record_words import UnknownWord
 from .recorder import Recorder
+from .roles import Roles
 from .signing_key import PublicKey, SigningKey, public_path, read_public_keys
 from .verification import Verifier
 from .witnesses import Witnesses
@@ -63,6 +66,7 @@ __all__ = [
     "LedgerUnavailable",
     "LedgerUrlInvalid",
     "ListedKind",
+    "Migration",
     "Month",
     "MonthlyReport",
     "NoCheckpoint",
@@ -72,6 +76,8 @@ __all__ = [
     "RecordFilter",
     "RecordGroup",
     "Recorder",
+    "RoleUnfit",
+    "Roles",
     "ShownRecord",
     "SigningKey",
     "Spend",

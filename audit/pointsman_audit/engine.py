@@ -8,7 +8,7 @@ from typing import Any
 
 import asyncpg
 from sqlalchemy import URL, Connection, event
-from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.engine.interfaces import DBAPIConnection, ExceptionContext
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry
@@ -18,18 +18,21 @@ from .address import LedgerAddress
 _BEGIN = "ledger_begin"
 """The execution option that names the statement a SQLite transaction begins with; empty for none."""
 _CONNECT_S = 10.0
-_STATEMENT_S = 60.0
-"""A frozen PostgreSQL is noticed after this long."""
+STATEMENT_S = 60.0
+"""Most seconds for a statement; a frozen PostgreSQL is noticed after this long."""
 _LOCKED = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 _LOCKED_PAUSE_S = 0.02
 
 
-def build_engine(address: LedgerAddress, *, busy_timeout: timedelta) -> AsyncEngine:
+def build_engine(
+    address: LedgerAddress, *, busy_timeout: timedelta, statement_s: float | None = STATEMENT_S
+) -> AsyncEngine:
     """Make the engine; nothing is connected yet.
 
     Args:
         address: where the ledger is.
         busy_timeout: how long SQLite waits for another process's lock; PostgreSQL does not use it.
+        statement_s: how long PostgreSQL may take for a statement; None for as long as it likes.
     """
     # Parameters hold answers: they stay out of error messages.
     if address.path is not None:
@@ -40,14 +43,22 @@ def build_engine(address: LedgerAddress, *, busy_timeout: timedelta) -> AsyncEng
     dsn = address.dsn
 
     async def connect() -> "asyncpg.Connection[asyncpg.Record]":
-        connection = await asyncpg.connect(dsn, timeout=_CONNECT_S, command_timeout=_STATEMENT_S)
+        connection = await asyncpg.connect(dsn, timeout=_CONNECT_S, command_timeout=statement_s)
         # To compile a question takes longer than to answer it. Not a parameter of the start: poolers refuse it there.
         await connection.execute("SET jit = off")
         return connection
 
-    return create_async_engine(
+    engine = create_async_engine(
         "postgresql+asyncpg://", async_creator=connect, hide_parameters=True, pool_pre_ping=True, pool_size=2
     )
+    event.listen(engine.sync_engine, "handle_error", _give_up_after_timeout)
+    return engine
+
+
+def _give_up_after_timeout(context: ExceptionContext) -> None:
+    """Let go of a connection that did not answer in time: rolling back would wait for it once more."""
+    if isinstance(context.original_exception, TimeoutError):
+        context.is_disconnect = True
 
 
 def for_writing(engine: AsyncEngine) -> AsyncEngine:

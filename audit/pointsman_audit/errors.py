@@ -6,11 +6,12 @@
     |-- UsageProblem               exit code 2
     |   |-- LedgerUrlInvalid       the ledger's URL names no database this version can use
     |   |-- LedgerTooNew           the ledger was migrated by a later version
+    |   |-- RoleUnfit              a database role is not there, or may do more than can be kept from it
     |   |-- FilterInvalid          a filter asks for something no record can be
     |   |-- KeyFileInvalid         a key of the ledger's signatures cannot be used
     |   `-- CheckpointsUnusable    there are no checkpoints to hold the ledger against, or they are another ledger's
     `-- ServiceUnavailable         exit code 3
-        |-- LedgerUnavailable      the database does not answer, is locked or full
+        |-- LedgerUnavailable      the database does not answer, is locked, full or closed to this role
         `-- LedgerNotMigrated      the ledger is not there yet or is older than this version
 
 Messages are one line and never hold a password.
@@ -35,6 +36,10 @@ class LedgerTooNew(UsageProblem):
     """The ledger was migrated by a later version of Pointsman; upgrade this installation."""
 
 
+class RoleUnfit(UsageProblem):
+    """A database role is not there, or may do more than can be kept from it; name another."""
+
+
 class FilterInvalid(UsageProblem):
     """A filter asks for something no record can be."""
 
@@ -52,4 +57,4 @@ class LedgerUnavailable(ServiceUnavailable):
 
 
 class LedgerNotMigrated(ServiceUnavailable):
-    """The ledger is not there yet or is older than this version; start `pointsman recorder` once."""
+    """The ledger is not there yet or is older than this version; run `pointsman audit migrate`."""

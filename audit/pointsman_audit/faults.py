@@ -30,6 +30,24 @@ _OUTAGE_CLASSES = frozenset({"08", "25", "28", "3D", "40", "53", "55", "57", "58
 """SQLSTATE classes that pass: connection, read-only, log-in, no such database, rolled back, out of resources,
 object in use, shut down by an operator, I/O error, internal error. Source: PostgreSQL's appendix A."""
 _NOT_PERMITTED = "42501"
+_REMEDIES = {
+    _NOT_PERMITTED: "let the database's owner run `pointsman audit migrate --grant-recorder ROLE`, or --grant-auditor",
+    "55P03": "another process has held a lock for too long, see which one hangs",
+    "3D000": "create the database",
+    "28000": "correct the user in its URL",
+    "28P01": "correct the password in its URL",
+    "53100": "make room on its disk",
+}
+"""What to do, by SQLSTATE."""
+_SQLITE_REMEDIES = {
+    sqlite3.SQLITE_BUSY: "see which other process holds the file",
+    sqlite3.SQLITE_LOCKED: "see which other process holds the file",
+    sqlite3.SQLITE_FULL: "make room on its disk",
+    sqlite3.SQLITE_READONLY: "let this account write to the file and its folder",
+    sqlite3.SQLITE_CANTOPEN: "let this account write to the file and its folder",
+    sqlite3.SQLITE_CORRUPT: "go back to a copy of the file that is whole",
+}
+"""What to do, by the primary result code, the lower eight bits."""
 _LONGEST_REASON = 200
 
 
@@ -54,11 +72,21 @@ def _translate(address: LedgerAddress, error: Exception) -> PointsmanError:
     if isinstance(root, asyncpg.exceptions.ClientConfigurationError):
         return LedgerUrlInvalid(f"the ledger's URL cannot be used: {reason}; write its options as libpq knows them")
     if _outage(error):
-        remedy = "start it" if address.path is None else "see to the file"
-        return LedgerUnavailable(
-            f"the ledger {address} does not answer: {reason}; {remedy}, or name another with --ledger"
-        )
+        says = "refuses this role" if not_permitted(error) else "does not answer"
+        return LedgerUnavailable(f"the ledger {address} {says}: {reason}; {_remedy(address, root)}")
     return LedgerRefused(f"the ledger {address} refused a statement: {reason}; report it with this line")
+
+
+def not_permitted(error: Exception) -> bool:
+    """Whether PostgreSQL refused something because the role may not do it."""
+    return getattr(_root(error), "sqlstate", None) == _NOT_PERMITTED
+
+
+def _remedy(address: LedgerAddress, root: BaseException) -> str:
+    if address.path is None:
+        return _REMEDIES.get(getattr(root, "sqlstate", None) or "", "start it, or name another with --ledger")
+    code = getattr(root, "sqlite_errorcode", None) or 0
+    return _SQLITE_REMEDIES.get(code & 0xFF, "see to the file, or name another with --ledger")
 
 
 def _outage(error: Exception) -> bool:
@@ -85,5 +113,6 @@ def _root(error: Exception) -> BaseException:
 
 
 def _one_line(error: BaseException) -> str:
-    text = " ".join(str(error).split()) or type(error).__name__
+    nameless = "no answer in time" if isinstance(error, TimeoutError) else type(error).__name__
+    text = " ".join(str(error).split()) or nameless
     return text if len(text) <= _LONGEST_REASON else text[:_LONGEST_REASON] + "..."

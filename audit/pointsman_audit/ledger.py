@@ -16,15 +16,16 @@ from .batch import Batch, read_cursor, write_batch
 from .chain import Head
 from .content import forget_expired
 from .engine import build_engine, for_writing, keep_write_ahead_log
-from .errors import LedgerNotMigrated
+from .errors import LedgerUrlInvalid
 from .faults import ledger_faults
 from .intake import Draft
 from .listing import ShownRecord, as_told
-from .migration import require_current, upgrade
+from .migration import Migration, Progress, make, migrate, no_ledger, require_current
 from .moment import Clock, to_micros, utc_now
 from .record_filter import ListedKind, RecordFilter
 from .record_groups import GroupKey, OutcomeCount, RecordGroup
 from .record_words import UnknownWord, unknown_words
+from .roles import Roles, grant, require_fit
 from .schema import content, ledger_head, policies, quarantine, records
 from .sequencer import FacetIds
 
@@ -40,7 +41,7 @@ class Ledger:
     """
 
     def __init__(self, url: str, *, clock: Clock = utc_now, busy_timeout: timedelta = BUSY_TIMEOUT) -> None:
-        """Nothing is connected or looked at before `check`, `migrate` or the first use.
+        """Nothing is connected or looked at before `check`, `make` or the first use.
 
         Args:
             url: `sqlite:///path` or `postgresql://user:password@host/database`.
@@ -61,7 +62,7 @@ class Ledger:
         cls,
         url: str,
         *,
-        migrate: bool = False,
+        make: bool = False,
         clock: Clock = utc_now,
         busy_timeout: timedelta = BUSY_TIMEOUT,
     ) -> AsyncIterator[Self]:
@@ -69,13 +70,13 @@ class Ledger:
 
         Args:
             url: as for the constructor.
-            migrate: make the ledger, or bring it to this version, first. For the recorder; readers refuse.
+            make: make the ledger first if it is not there. For the recorder; readers refuse.
             clock: as for the constructor.
             busy_timeout: as for the constructor.
         """
         ledger = cls(url, clock=clock, busy_timeout=busy_timeout)
         try:
-            await (ledger.migrate() if migrate else ledger.check())
+            await (ledger.make() if make else ledger.check())
             yield ledger
         finally:
             await ledger.close()
@@ -85,20 +86,45 @@ class Ledger:
         """The ledger's URL without its password."""
         return str(self._address)
 
-    async def migrate(self) -> None:
-        """Make the ledger if it is not there, and bring its schema to this version.
+    async def make(self) -> None:
+        """Make the ledger if it is not there; one of another version is refused.
 
         Raises:
+            LedgerNotMigrated: if it is older, or not there and this database role may not make one.
             LedgerTooNew: if its schema is one this version does not know.
         """
         with ledger_faults(self._address):
-            if self._address.path is not None:
-                self._address.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-                # It holds answers: nobody else's business, whatever the folder allows. Its log files inherit this.
-                self._address.path.touch(mode=0o600)
-                await keep_write_ahead_log(self._engine, busy_timeout=self._busy_timeout)
+            await self._make_file()
             async with self._writer.begin() as connection:
-                await connection.run_sync(upgrade, self.address)
+                await connection.run_sync(make, self.address)
+
+    async def migrate(self, progress: Progress = lambda done, total: None, roles: Roles | None = None) -> Migration:
+        """Make the ledger if it is not there, or bring its schema to this version: all of it or, on any error, nothing.
+
+        Takes as long as it takes; nobody else can write meanwhile, and on PostgreSQL nobody can read.
+
+        Args:
+            progress: told how many old records are done, and of how many.
+            roles: are given their rights, in the same transaction.
+
+        Raises:
+            LedgerTooNew: if its schema is one this version does not know.
+            LedgerBroken: if its records are not those that were written.
+            RoleUnfit: if a role is not there or may do too much.
+        """
+        with ledger_faults(self._address):
+            await self._make_file()
+            patient = build_engine(self._address, busy_timeout=self._busy_timeout, statement_s=None)
+            try:
+                async with for_writing(patient).begin() as connection:
+                    if roles is not None:
+                        await connection.run_sync(require_fit, roles)
+                    done = await connection.run_sync(migrate, self.address, progress)
+                    if roles is not None:
+                        await connection.run_sync(grant, roles)
+            finally:
+                await patient.dispose()
+        return done
 
     async def check(self) -> None:
         """See that the ledger is there and of this version; changes nothing.
@@ -108,11 +134,21 @@ class Ledger:
             LedgerTooNew: if its schema is one this version does not know.
         """
         path = self._address.path
-        if path is not None and not _exists(path):
+        if path is not None and not _is_file(path):
             # Connecting would leave an empty file behind.
-            raise LedgerNotMigrated(f"there is no ledger at {self} yet; start `pointsman recorder` once")
+            raise no_ledger(self.address)
         async with self.reading() as connection:
             await connection.run_sync(require_current, self.address)
+
+    async def _make_file(self) -> None:
+        path = self._address.path
+        if path is None:
+            return
+        if not _is_file(path):
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            # It holds answers: nobody else's business, whatever the folder allows. Its log files inherit this.
+            path.touch(mode=0o600)
+        await keep_write_ahead_log(self._engine, busy_timeout=self._busy_timeout)
 
     async def close(self) -> None:
         """Let go of every connection."""
@@ -248,9 +284,13 @@ class Ledger:
         return self.address
 
 
-def _exists(path: Path) -> bool:
+def _is_file(path: Path) -> bool:
+    """Whether something is there, which is no folder."""
     try:
-        return path.exists()
+        there, folder = path.exists(), path.is_dir()
     except OSError:
         # Not ours to see: connecting says why.
         return True
+    if folder:
+        raise LedgerUrlInvalid(f"the ledger's URL names a folder, {path}; name a file in it")
+    return there

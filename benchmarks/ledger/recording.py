@@ -105,7 +105,7 @@ async def _recorder(database: Database, redis_url: str) -> AsyncIterator[tuple[A
     log = Path(database.folder) / "recorder.log"
     redis = await connect(redis_url)
     await redis.flushall()
-    async with Ledger.open(database.url, migrate=True) as ledger:
+    async with Ledger.open(database.url, make=True) as ledger:
         with running([sys.executable, "-m", "pointsman_console", "recorder"], env=environment, log=log) as process:
             try:
                 yield redis, ledger, process.pid

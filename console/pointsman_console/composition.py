@@ -116,11 +116,11 @@ async def open_line(settings: Settings) -> AsyncIterator[Line]:
 
 
 @asynccontextmanager
-async def open_ledger(settings: Settings, *, migrate: bool = False) -> "AsyncIterator[Ledger]":
-    """Open the ledger; with `migrate` make it first, or bring it to this version."""
+async def open_ledger(settings: Settings, *, make: bool = False) -> "AsyncIterator[Ledger]":
+    """Open the ledger; with `make` make it first if it is not there."""
     from pointsman_audit import Ledger
 
-    async with Ledger.open(settings.effective_ledger_url, migrate=migrate) as ledger:
+    async with Ledger.open(settings.effective_ledger_url, make=make) as ledger:
         yield ledger
 
 
@@ -129,7 +129,7 @@ async def open_recorder(settings: Settings) -> "AsyncIterator[Recorder]":
     """A recorder between this Redis and this ledger."""
     from pointsman_audit import Recorder
 
-    async with open_line(settings) as line, open_ledger(settings, migrate=True) as ledger:
+    async with open_line(settings) as line, open_ledger(settings, make=True) as ledger:
         notary = await open_notary(settings, ledger)
         yield Recorder(line.outbox, ledger, duties=[notary])
 

@@ -40,7 +40,7 @@ def ledger_file(tmp_path_factory: pytest.TempPathFactory) -> str:
     url = f"sqlite:///{tmp_path_factory.mktemp('listed') / 'ledger.db'}"
 
     async def filled() -> None:
-        async with Ledger.open(url, migrate=True) as ledger:
+        async with Ledger.open(url, make=True) as ledger:
             await write(ledger, HISTORY)
 
     asyncio.run(filled())

@@ -34,7 +34,7 @@ asyncio.run(main(sys.argv[1], Path(sys.argv[2]), int(sys.argv[3])))
 async def test_death_in_the_middle_of_a_checkpoint(postgres_url: str, tmp_path: Path) -> None:
     """A process that dies while half its line is written leaves a file that the next one goes on with."""
     office = Office(postgres_url, tmp_path)
-    await office.ledger.migrate()
+    await office.ledger.make()
     await office.notary()
     for half in (1, 50, 200):
         await office.append(2)

@@ -19,7 +19,7 @@ NEXT_DAY = [replace(known, seq=known.seq + len(HISTORY), at=known.at + 86_400_00
 @pytest.fixture
 async def ledger(ledger_url: str) -> AsyncIterator[Ledger]:
     """A ledger with the history in it."""
-    async with Ledger.open(ledger_url, migrate=True) as filled:
+    async with Ledger.open(ledger_url, make=True) as filled:
         await write(filled, HISTORY)
         yield filled
 

@@ -21,7 +21,7 @@ from pointsman_routes import PolicyRecord, Wire
 
 async def filled(url: str, count: int, seed: int = 1) -> tuple[Copy, Workplace]:
     """A ledger of so many records, and its database without triggers."""
-    async with Ledger.open(url, migrate=True):
+    async with Ledger.open(url, make=True):
         pass
     copy = await made(url, count, random.Random(seed))
     place = Workplace(url)
@@ -38,7 +38,7 @@ def policy_change(number: int) -> PolicyRecord:
 
 async def test_tampering_in_the_database(ledger_url: str) -> None:
     """Random tampering with a database is found by examining it, with the first bad record named or bounded."""
-    async with Ledger.open(ledger_url, migrate=True):
+    async with Ledger.open(ledger_url, make=True):
         pass
     figures = tampering.Figures()
     await tampering.tamper_with(ledger_url, 150, figures, random.Random(5), in_database=1)
@@ -74,7 +74,7 @@ async def test_pages(ledger_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
 async def test_examined_while_it_is_written(ledger_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A ledger that grows is in order at any moment, and is examined up to where it was; its writer is not held up."""
     monkeypatch.setattr("pointsman_audit.examination.PAGE", 10)
-    async with Ledger.open(ledger_url, migrate=True) as writer, Ledger.open(ledger_url) as reader:
+    async with Ledger.open(ledger_url, make=True) as writer, Ledger.open(ledger_url) as reader:
         done = asyncio.Event()
 
         async def write() -> None:
@@ -119,7 +119,7 @@ async def test_what_a_column_of_sqlite_takes(tmp_path: Path) -> None:
 
 async def test_a_ledger_without_records(ledger_url: str) -> None:
     """An empty ledger is in order."""
-    async with Ledger.open(ledger_url, migrate=True) as ledger:
+    async with Ledger.open(ledger_url, make=True) as ledger:
         verdict = await examine(ledger, [Checkpoints()], [KEY.public])
         assert (verdict.ok, verdict.records, verdict.vouched) == (True, 0, 0)
         assert verdict.ledger_id == await ledger.ledger_id()
@@ -194,7 +194,7 @@ async def test_wrong_use(tmp_path: Path) -> None:
 async def test_checkpoint_command(ledger_url: str, tmp_path: Path) -> None:
     """`audit checkpoint` prints the newest one as it can be checked, and what came after; `--sign` makes one."""
     auditor = Auditor(ledger_url, tmp_path)
-    async with Ledger.open(ledger_url, migrate=True) as ledger:
+    async with Ledger.open(ledger_url, make=True) as ledger:
         await ledger.append(batch_of([accepted("a"), accepted("b")]))
         assert "there is no checkpoint in" in auditor.ask("checkpoint", expect=2).err
         assert "there is no signing key at" in auditor.ask("checkpoint", "--sign", expect=2).err

@@ -32,7 +32,7 @@ from pointsman_routes import KeyRecord
 async def office(ledger_url: str, tmp_path: Path) -> AsyncIterator[Office]:
     """A ledger without records."""
     made = Office(ledger_url, tmp_path)
-    await made.ledger.migrate()
+    await made.ledger.make()
     yield made
     await made.ledger.close()
 
@@ -112,7 +112,7 @@ async def test_several_recorders_on_one_file(office: Office) -> None:
 async def test_two_running_recorders(ledger_url: str, redis: ArqRedis, tmp_path: Path) -> None:
     """Two recorders at full speed on one ledger and one file leave a chain that is signed to its end."""
     office, other = Office(ledger_url, tmp_path), Office(ledger_url, tmp_path)
-    await office.ledger.migrate()
+    await office.ledger.make()
     recorders = []
     for each in (office, other):
         notary = await Notary.begin(each.ledger, each.key, each.path)

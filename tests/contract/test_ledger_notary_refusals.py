@@ -24,7 +24,7 @@ from pointsman_audit import (
 async def office(ledger_url: str, tmp_path: Path) -> AsyncIterator[Office]:
     """A ledger without records."""
     made = Office(ledger_url, tmp_path)
-    await made.ledger.migrate()
+    await made.ledger.make()
     yield made
     await made.ledger.close()
 

@@ -61,7 +61,7 @@ async def test_dead_postgresql_is_waited_for(
 ) -> None:
     """PostgreSQL dies and comes back: jobs go on meanwhile, everything arrives once, and the log says so once."""
     waits = Waits()
-    async with Ledger.open(postgres_url, migrate=True) as ledger:
+    async with Ledger.open(postgres_url, make=True) as ledger:
         recorder = Recorder(Outbox(redis), ledger, sleep=waits.sleep)
         with capture_logs() as logs:
             async with running(recorder) as task:
@@ -88,7 +88,7 @@ async def test_locked_sqlite_is_waited_for(tmp_path: Path, redis: ArqRedis) -> N
     """Another process holds the file: nothing is lost, and when it lets go everything arrives once."""
     path = tmp_path / "ledger.db"
     waits = Waits()
-    async with Ledger.open(f"sqlite:///{path}", migrate=True, busy_timeout=timedelta(milliseconds=10)) as ledger:
+    async with Ledger.open(f"sqlite:///{path}", make=True, busy_timeout=timedelta(milliseconds=10)) as ledger:
         recorder = Recorder(Outbox(redis), ledger, sleep=waits.sleep)
         with capture_logs() as logs, closing(hold(path)) as other:
             async with running(recorder) as task:
@@ -123,7 +123,7 @@ async def test_dead_redis_is_waited_for(ledger_url: str, mortal_redis: servers.R
     """Redis dies and comes back empty: the recorder goes on with the new one, and the log says so once."""
     waits = Waits()
     redis = await connect(mortal_redis.url)
-    async with Ledger.open(ledger_url, migrate=True) as ledger:
+    async with Ledger.open(ledger_url, make=True) as ledger:
         recorder = Recorder(Outbox(redis), ledger, sleep=waits.sleep)
         with capture_logs() as logs:
             async with running(recorder) as task:
@@ -144,7 +144,7 @@ async def test_stopped_while_waiting(tmp_path: Path, redis: ArqRedis) -> None:
     """A recorder that waits for a service can be stopped at once."""
     path = tmp_path / "ledger.db"
     waits = Waits()
-    async with Ledger.open(f"sqlite:///{path}", migrate=True, busy_timeout=timedelta(milliseconds=10)) as ledger:
+    async with Ledger.open(f"sqlite:///{path}", make=True, busy_timeout=timedelta(milliseconds=10)) as ledger:
         recorder = Recorder(Outbox(redis), ledger, sleep=waits.sleep)
         with closing(hold(path)) as other:
             async with running(recorder) as task:
@@ -161,7 +161,7 @@ async def test_stopped_while_waiting(tmp_path: Path, redis: ArqRedis) -> None:
 async def test_no_redis_at_the_start(ledger_url: str, tmp_path: Path) -> None:
     """Without Redis the recorder does not start: one line, exit code 3."""
     absent = client(f"unix://{tmp_path / 'nobody.sock'}")
-    async with Ledger.open(ledger_url, migrate=True) as ledger:
+    async with Ledger.open(ledger_url, make=True) as ledger:
         with pytest.raises(ServiceUnavailable) as refused:
             await Recorder(Outbox(absent), ledger).run()
         assert "\n" not in str(refused.value)
@@ -173,7 +173,7 @@ async def test_no_ledger_at_the_start(
     postgres_server: servers.PostgresServer, postgres_url: str, redis: ArqRedis
 ) -> None:
     """Without its database the recorder does not start: one line, exit code 3."""
-    async with Ledger.open(postgres_url, migrate=True) as ledger:
+    async with Ledger.open(postgres_url, make=True) as ledger:
         postgres_server.stop()
         try:
             with pytest.raises(LedgerUnavailable) as refused:
@@ -187,7 +187,7 @@ async def test_no_ledger_at_the_start(
 async def test_lost_reply_of_a_commit(ledger_url: str, redis: ArqRedis) -> None:
     """The connection breaks after the commit, before its reply: the recorder asks how far it got."""
     waits = Waits()
-    async with Ledger.open(ledger_url, migrate=True) as ledger:
+    async with Ledger.open(ledger_url, make=True) as ledger:
         recorder = Recorder(Outbox(redis), ledger, sleep=waits.sleep)
         tampered: Any = ledger
         appending = tampered.append
@@ -211,7 +211,7 @@ async def test_lost_reply_of_a_commit(ledger_url: str, redis: ArqRedis) -> None:
 async def test_tampered_ledger_is_not_waited_for(ledger_url: str, redis: ArqRedis) -> None:
     """A number that is taken already is no outage: the recorder ends and says so, and nothing is dropped."""
     await put(redis, jobs(1, 10))
-    async with Ledger.open(ledger_url, migrate=True) as ledger:
+    async with Ledger.open(ledger_url, make=True) as ledger:
         recorder = Recorder(Outbox(redis), ledger)
         await recorder.drain()
         async with ledger._writer.begin() as connection:

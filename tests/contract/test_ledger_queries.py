@@ -17,6 +17,7 @@ from pointsman_audit.record_filter import WORDS
 
 START = datetime(2026, 1, 1, 12, tzinfo=UTC)
 HISTORY = history(20260101)
+LATEST = max(HISTORY, key=lambda known: known.at)
 NARROWED: dict[str, dict[str, Any]] = {
     "everything": {},
     "class": {"task_class": "triage"},
@@ -45,7 +46,7 @@ NARROWED: dict[str, dict[str, Any]] = {
     "custom id": {"custom_id": "custom-3"},
     "custom id in a batch": {"custom_id": "custom-3", "batch_id": "batch-1"},
     "page back": {"before_seq": 60},
-    "page back from after the end": {"before_seq": 150, "until": START + timedelta(seconds=20)},
+    "page back from after the end": {"before_seq": LATEST.seq, "until": START + timedelta(seconds=20)},
     "all together": {
         "task_class": "triage",
         "fallback": True,
@@ -62,7 +63,7 @@ NARROWED: dict[str, dict[str, Any]] = {
 async def ledger(ledger_url: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Ledger]:
     """A ledger with the history in it, read in pages of seven."""
     monkeypatch.setattr(record_pages, "PAGE", 7)
-    async with Ledger.open(ledger_url, migrate=True) as filled:
+    async with Ledger.open(ledger_url, make=True) as filled:
         await write(filled, HISTORY)
         yield filled
 
@@ -156,7 +157,7 @@ async def test_page_before_a_record_that_is_not_there(ledger: Ledger) -> None:
 async def test_thousands_at_the_same_moment(ledger_url: str) -> None:
     """Jobs accepted in one call have one time: pages through them are complete, and in the order of numbers."""
     crowd = [Known(seq=seq, at=NOON, record=started(f"job-{seq}", fence=seq)) for seq in range(1, 3_001)]
-    async with Ledger.open(ledger_url, migrate=True) as ledger:
+    async with Ledger.open(ledger_url, make=True) as ledger:
         await write(ledger, crowd)
         wanted = RecordFilter(kind=ListedKind.ANY)
         assert await numbers(ledger, wanted) == list(range(1, 3_001))

@@ -55,7 +55,7 @@ def in_no_order(value: Any) -> Any:
 async def test_every_figure(ledger_url: str, seed: int) -> None:
     """Every figure of every month is the model's: each record counts once, in the month and on the day of its time."""
     told = long_history(seed)
-    async with Ledger.open(ledger_url, migrate=True) as ledger:
+    async with Ledger.open(ledger_url, make=True) as ledger:
         await write(ledger, told)
         for month in (JANUARY, FEBRUARY, MARCH, Month(2025, 12), Month(2026, 4)):
             report = asdict(await made(ledger, month))
@@ -66,7 +66,7 @@ async def test_every_figure(ledger_url: str, seed: int) -> None:
 
 async def test_breakdowns_add_up(ledger_url: str) -> None:
     """Spend by class, tier, owner, day, and day and class has the same sums; jobs by state are as many as ended."""
-    async with Ledger.open(ledger_url, migrate=True) as ledger:
+    async with Ledger.open(ledger_url, make=True) as ledger:
         await write(ledger, long_history(7))
         for month in (JANUARY, FEBRUARY, MARCH):
             report = await made(ledger, month)
@@ -91,7 +91,7 @@ async def test_unknown_is_not_zero(ledger_url: str) -> None:
         Known(seq=3, at=NOON, record=finished("c", owner="y")),
         Known(seq=4, at=NOON, record=finished("d", owner=None, usage_source="none", **nothing)),
     ]
-    async with Ledger.open(ledger_url, migrate=True) as ledger:
+    async with Ledger.open(ledger_url, make=True) as ledger:
         await write(ledger, told)
         report = await made(ledger, JANUARY)
     found = {line.name: line.spend for line in report.by_owner}
@@ -125,7 +125,7 @@ async def test_one_state_of_the_ledger(ledger_url: str, monkeypatch: pytest.Monk
     """What is recorded while the report is made is not in it: the frame names the record up to which it looked."""
     told = [Known(seq=1, at=NOON, record=started("a")), Known(seq=2, at=NOON, record=accepted("a"))]
     after = [Known(seq=3, at=NOON, record=finished("a")), Known(seq=4, at=NOON, record=final("a"))]
-    async with Ledger.open(ledger_url, migrate=True) as ledger, Ledger.open(ledger_url) as recorder:
+    async with Ledger.open(ledger_url, make=True) as ledger, Ledger.open(ledger_url) as recorder:
         await write(ledger, told)
         head, before = await ledger.chain_head(), await made(ledger, JANUARY)
         reading = ledger.reading
@@ -146,7 +146,7 @@ async def test_one_state_of_the_ledger(ledger_url: str, monkeypatch: pytest.Monk
 async def test_few_statements(ledger_url: str) -> None:
     """However much there is: the same eight statements, of which two read the month's records."""
     sent: list[str] = []
-    async with Ledger.open(ledger_url, migrate=True) as ledger:
+    async with Ledger.open(ledger_url, make=True) as ledger:
         await write(ledger, long_history(1))
         event.listen(ledger._engine.sync_engine, "before_cursor_execute", lambda *about: sent.append(about[2]))
         await made(ledger, FEBRUARY)
@@ -155,7 +155,7 @@ async def test_few_statements(ledger_url: str) -> None:
 
 async def test_frame(ledger_url: str) -> None:
     """A report says of what, when and from where it is; of an empty ledger that there is no record."""
-    async with Ledger.open(ledger_url, migrate=True) as ledger:
+    async with Ledger.open(ledger_url, make=True) as ledger:
         frame = (await made(ledger, FEBRUARY)).frame
         assert (frame.first_record_at, frame.last_record_at, frame.head_seq) == (None, None, 0)
         assert (frame.month, frame.since, frame.until, frame.made_at, frame.version, frame.ledger_id) == (
@@ -186,7 +186,7 @@ async def test_policies(ledger_url: str) -> None:
         PolicyRecord(role="worker", policy_digest=other, previous_digest=digest, by="w2"),
         PolicyRecord(role="producer", policy_digest=digest, by="p1", policy=text),
     ]
-    async with Ledger.open(ledger_url, migrate=True) as ledger:
+    async with Ledger.open(ledger_url, make=True) as ledger:
         assert await known_policies(ledger) == []
         await write(ledger, [Known(seq=n, at=NOON + n, record=change) for n, change in enumerate(changes, start=1)])
         first, second = await known_policies(ledger)

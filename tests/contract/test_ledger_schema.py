@@ -23,7 +23,7 @@ from pointsman_audit.schema import VERSION_TABLE, metadata
 
 async def on_database(url: str, work: Callable[[Connection], object]) -> object:
     """Do something to a ledger's database behind its back."""
-    async with Ledger.open(url, migrate=True):
+    async with Ledger.open(url, make=True):
         pass
     engine = for_writing(build_engine(LedgerAddress.parse(url), busy_timeout=BUSY_TIMEOUT))
     try:
@@ -42,7 +42,7 @@ def set_version(version: str) -> Callable[[Connection], object]:
 
 async def test_new_ledger_is_empty(ledger_url: str) -> None:
     """A new ledger has no records, no answers and no quarantine, and its first number will be 1."""
-    async with Ledger.open(ledger_url, migrate=True) as ledger:
+    async with Ledger.open(ledger_url, make=True) as ledger:
         assert await ledger.head() == 0
         assert await ledger.quarantined() == 0
         assert await ledger.story("j1") == []
@@ -54,10 +54,10 @@ async def test_new_ledger_is_empty(ledger_url: str) -> None:
 
 async def test_migrating_again_changes_nothing(ledger_url: str) -> None:
     """Migrating what is up to date is harmless, also from several recorders at once."""
-    async with Ledger.open(ledger_url, migrate=True) as ledger:
+    async with Ledger.open(ledger_url, make=True) as ledger:
         await ledger.check()
     others = [Ledger(ledger_url) for _ in range(3)]
-    await asyncio.gather(*(other.migrate() for other in others))
+    await asyncio.gather(*(other.make() for other in others))
     for other in others:
         assert await other.head() == 0
         await other.close()
@@ -66,7 +66,7 @@ async def test_migrating_again_changes_nothing(ledger_url: str) -> None:
 async def test_several_recorders_make_one_ledger(ledger_url: str) -> None:
     """Recorders that start together on nothing all find a ledger, made once."""
     ledgers = [Ledger(ledger_url) for _ in range(3)]
-    await asyncio.gather(*(ledger.migrate() for ledger in ledgers))
+    await asyncio.gather(*(ledger.make() for ledger in ledgers))
     for ledger in ledgers:
         await ledger.check()
         assert await ledger.head() == 0
@@ -80,10 +80,10 @@ async def test_file_being_written_is_waited_for(tmp_path: Path) -> None:
         writer.execute("BEGIN IMMEDIATE")
         hasty = Ledger(f"sqlite:///{path}", busy_timeout=timedelta(milliseconds=50))
         with pytest.raises(LedgerUnavailable, match="database is locked"):
-            await hasty.migrate()
+            await hasty.make()
         await hasty.close()
         patient = Ledger(f"sqlite:///{path}")
-        migrating = asyncio.create_task(patient.migrate())
+        migrating = asyncio.create_task(patient.make())
         assert not (await asyncio.wait([migrating], timeout=0.2))[0]
         writer.execute("COMMIT")
         await migrating
@@ -120,22 +120,22 @@ async def test_older_schema_is_refused_to_readers(ledger_url: str, monkeypatch: 
     with pytest.raises(LedgerNotMigrated, match=f"has schema {newest_version()}, this version needs 9999") as refused:
         async with Ledger.open(ledger_url):
             pass
-    assert str(refused.value).endswith("; start `pointsman recorder` once")
+    assert str(refused.value).endswith("; stop every recorder, back it up, and run `pointsman audit migrate`")
 
 
-@pytest.mark.parametrize("migrate", [False, True])
-async def test_newer_schema_is_refused(ledger_url: str, *, migrate: bool) -> None:
+@pytest.mark.parametrize("make", [False, True])
+async def test_newer_schema_is_refused(ledger_url: str, *, make: bool) -> None:
     """Nobody works with a schema of a later version, the recorder neither."""
     await on_database(ledger_url, set_version("9999"))
     with pytest.raises(LedgerTooNew, match="has schema 9999, made by a later version of Pointsman") as refused:
-        async with Ledger.open(ledger_url, migrate=migrate):
+        async with Ledger.open(ledger_url, make=make):
             pass
     assert refused.value.exit_code == 2
 
 
 async def test_ledger_survives_being_closed(ledger_url: str) -> None:
     """A ledger that has been closed can be opened by a reader."""
-    async with Ledger.open(ledger_url, migrate=True):
+    async with Ledger.open(ledger_url, make=True):
         pass
     async with Ledger.open(ledger_url) as ledger:
         assert await ledger.head() == 0
@@ -143,7 +143,7 @@ async def test_ledger_survives_being_closed(ledger_url: str) -> None:
 
 async def test_sqlite_folder_is_private(tmp_path: Path) -> None:
     """The folder made for a ledger is its owner's alone: answers are in it."""
-    async with Ledger.open(f"sqlite:///{tmp_path / 'new' / 'ledger.db'}", migrate=True):
+    async with Ledger.open(f"sqlite:///{tmp_path / 'new' / 'ledger.db'}", make=True):
         assert (tmp_path / "new").stat().st_mode & 0o077 == 0
 
 
@@ -166,11 +166,11 @@ async def test_sqlite_is_durable_and_readable_while_written(tmp_path: Path) -> N
 async def test_sqlite_writers_take_turns(tmp_path: Path) -> None:
     """A writer has the lock from its beginning: one that asks for it only when it writes could not get it any more."""
     url = f"sqlite:///{tmp_path / 'ledger.db'}"
-    async with Ledger.open(url, migrate=True, busy_timeout=timedelta(milliseconds=10)) as ledger:
+    async with Ledger.open(url, make=True, busy_timeout=timedelta(milliseconds=10)) as ledger:
         async with ledger._writer.begin():
             with pytest.raises(LedgerUnavailable, match="database is locked"):
-                await ledger.forget_answers()
-        assert await ledger.forget_answers() == 0
+                await ledger.forget_content()
+        assert await ledger.forget_content() == 0
 
 
 @pytest.mark.parametrize("content", [b"not a database at all " * 100, b""])
@@ -188,7 +188,7 @@ async def test_folder_that_cannot_be_made(tmp_path: Path) -> None:
     """Where the folder cannot be, the recorder says so in one line."""
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(LedgerUnavailable, match=r"Not a directory|File exists"):
-        async with Ledger.open(f"sqlite:///{tmp_path / 'file' / 'ledger.db'}", migrate=True):
+        async with Ledger.open(f"sqlite:///{tmp_path / 'file' / 'ledger.db'}", make=True):
             pass
 
 
@@ -221,5 +221,5 @@ async def test_options_libpq_refuses(postgres_url: str) -> None:
 
 async def test_postgresql_by_its_other_name(postgres_url: str) -> None:
     """`postgres://` and `postgresql://` are the same."""
-    async with Ledger.open(postgres_url.replace("postgresql://", "postgres://"), migrate=True) as ledger:
+    async with Ledger.open(postgres_url.replace("postgresql://", "postgres://"), make=True) as ledger:
         assert await ledger.head() == 0

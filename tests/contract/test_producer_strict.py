@@ -61,7 +61,7 @@ async def test_a_receipt_means_the_ledger_has_it(redis: ArqRedis, ledger_url: st
     """Whenever receipts come, the accepted records of their jobs are committed; all come, in the jobs' order."""
     jobs = make_jobs(3 * CHUNK_JOBS + 7, task_class="strict")
     seen: list[Receipt] = []
-    async with Ledger.open(ledger_url, migrate=True) as ledger, _recording(redis, ledger):
+    async with Ledger.open(ledger_url, make=True) as ledger, _recording(redis, ledger):
         async for receipt in _producer(redis).submit_each(jobs, batch_id="b-1"):
             seen.append(receipt)
             if len(seen) % CHUNK_JOBS == 1:
@@ -77,7 +77,7 @@ async def test_without_a_recorder_nothing_is_acknowledged(redis: ArqRedis, ledge
         with pytest.raises(LedgerBehind, match=r"batch b-1 .*pointsman recorder"):
             await _producer(redis, _SOON_S).submit(jobs, batch_id="b-1")
     assert await redis.zcard("arq:queue:here/large") == 5
-    async with Ledger.open(ledger_url, migrate=True) as ledger, _recording(redis, ledger):
+    async with Ledger.open(ledger_url, make=True) as ledger, _recording(redis, ledger):
         receipts = await _producer(redis).submit(jobs, batch_id="b-1")
         assert [receipt.known for receipt in receipts] == [True] * 5
         assert _ids(receipts) <= await _held(ledger)
@@ -89,7 +89,7 @@ async def test_without_a_recorder_nothing_is_acknowledged(redis: ArqRedis, ledge
 async def test_two_recorders(redis: ArqRedis, ledger_url: str) -> None:
     """With several recorders a receipt means what it means with one."""
     async with (
-        Ledger.open(ledger_url, migrate=True) as one,
+        Ledger.open(ledger_url, make=True) as one,
         Ledger.open(ledger_url) as other,
         _recording(redis, one),
         _recording(redis, other),
@@ -104,7 +104,7 @@ async def test_a_recorder_that_dies_at_the_commit(redis: ArqRedis, ledger_url: s
     """Whether or not the dead recorder had committed, the next one's start or work brings the receipts."""
     submitting = asyncio.create_task(_producer(redis).submit(make_jobs(3, task_class="strict"), batch_id="b-1"))
     await _waiting(redis, 3)
-    async with Ledger.open(ledger_url, migrate=True):
+    async with Ledger.open(ledger_url, make=True):
         pass
     dying = FatalLedger(ledger_url, FatalPoint(step))
     with pytest.raises(Killed):
@@ -122,7 +122,7 @@ async def test_an_emptied_redis(redis: ArqRedis, ledger_url: str) -> None:
     """
     submitting = asyncio.create_task(_producer(redis).submit(make_jobs(3, task_class="strict"), batch_id="b-1"))
     await _waiting(redis, 3)
-    async with Ledger.open(ledger_url, migrate=True) as ledger:
+    async with Ledger.open(ledger_url, make=True) as ledger:
         async with redis.pipeline(transaction=True) as pipe:
             pipe.flushall()
             # In the same moment another recorder is at work on other entries.
@@ -170,7 +170,7 @@ async def test_a_redis_that_dies(forgetful_server: servers.RedisServer, ledger_u
     await _waiting(redis, 3)
     forgetful_server.kill()
     await asyncio.to_thread(forgetful_server.restart)
-    async with Ledger.open(ledger_url, migrate=True) as ledger:
+    async with Ledger.open(ledger_url, make=True) as ledger:
         other = await connect(forgetful_server.url)
         await put(other, [accepted("other")])
         async with _recording(other, ledger):
