@@ -23,7 +23,7 @@ from .finding import Finding, Verdict, What
 from .intake import Draft, Garbage, draft_of
 from .ledger import Ledger
 from .listing import ATTEMPT_FIELDS, FINAL_FIELDS, ShownRecord
-from .migration import Migration
+from .migration import Migration, MigrationProgress
 from .month import Month
 from .monthly_figures import report_month
 from .monthly_report import Frame, Latency, MonthlyReport, Spend, SpendLine
@@ -67,6 +67,7 @@ __all__ = [
     "LedgerUrlInvalid",
     "ListedKind",
     "Migration",
+    "MigrationProgress",
     "Month",
     "MonthlyReport",
     "NoCheckpoint",

@@ -31,7 +31,8 @@ _OUTAGE_CLASSES = frozenset({"08", "25", "28", "3D", "40", "53", "55", "57", "58
 object in use, shut down by an operator, I/O error, internal error. Source: PostgreSQL's appendix A."""
 _NOT_PERMITTED = "42501"
 _REMEDIES = {
-    _NOT_PERMITTED: "let the database's owner run `pointsman audit migrate --grant-recorder ROLE`, or --grant-auditor",
+    _NOT_PERMITTED: "its owner gives rights with `pointsman audit migrate --grant-recorder ROLE`, --grant-auditor or "
+    "--grant-operator",
     "55P03": "another process has held a lock for too long, see which one hangs",
     "3D000": "create the database",
     "28000": "correct the user in its URL",

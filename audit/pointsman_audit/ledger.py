@@ -20,7 +20,7 @@ from .errors import LedgerUrlInvalid
 from .faults import ledger_faults
 from .intake import Draft
 from .listing import ShownRecord, as_told
-from .migration import Migration, Progress, make, migrate, no_ledger, require_current
+from .migration import Migration, MigrationProgress, make, migrate, no_ledger, require_current
 from .moment import Clock, to_micros, utc_now
 from .record_filter import ListedKind, RecordFilter
 from .record_groups import GroupKey, OutcomeCount, RecordGroup
@@ -98,7 +98,9 @@ class Ledger:
             async with self._writer.begin() as connection:
                 await connection.run_sync(make, self.address)
 
-    async def migrate(self, progress: Progress = lambda done, total: None, roles: Roles | None = None) -> Migration:
+    async def migrate(
+        self, progress: MigrationProgress = lambda done, total: None, roles: Roles | None = None
+    ) -> Migration:
         """Make the ledger if it is not there, or bring its schema to this version: all of it or, on any error, nothing.
 
         Takes as long as it takes; nobody else can write meanwhile, and on PostgreSQL nobody can read.

@@ -14,7 +14,7 @@ from .errors import LedgerNotMigrated, LedgerTooNew
 from .faults import LEDGER_FAULTS, not_permitted
 from .schema import VERSION_TABLE, metadata
 
-Progress = Callable[[int, int], None]
+MigrationProgress = Callable[[int, int], None]
 """Told how many old records are done, and of how many."""
 
 _ADVISORY_LOCK = 0x706F696E74736D61
@@ -75,7 +75,7 @@ def make(connection: Connection, name: str) -> None:
         raise
 
 
-def migrate(connection: Connection, name: str, progress: Progress) -> Migration:
+def migrate(connection: Connection, name: str, progress: MigrationProgress) -> Migration:
     """Bring the schema to this version, inside the transaction the connection is in: all of it or nothing.
 
     Raises:
@@ -94,7 +94,7 @@ def migrate(connection: Connection, name: str, progress: Progress) -> Migration:
 class Done:
     """How far a migration is; the steps in `versions/` keep it."""
 
-    def __init__(self, progress: Progress = lambda done, total: None) -> None:
+    def __init__(self, progress: MigrationProgress = lambda done, total: None) -> None:
         self.progress = progress
         self.records = 0
         self.put_aside: list[int] = []

@@ -33,7 +33,7 @@ from pointsman_routes import (
 from .record_post import RecordPost
 
 if TYPE_CHECKING:
-    from pointsman_audit import Ledger, Notary, Recorder
+    from pointsman_audit import Ledger, Migration, MigrationProgress, Notary, Recorder, Roles
     from pointsman_worker import HttpDesk, TierWorker
 
 DEFAULT_SLOTS = 128
@@ -122,6 +122,25 @@ async def open_ledger(settings: Settings, *, make: bool = False) -> "AsyncIterat
 
     async with Ledger.open(settings.effective_ledger_url, make=make) as ledger:
         yield ledger
+
+
+async def migrate_ledger(
+    settings: Settings, progress: "MigrationProgress", roles: "Roles | None" = None
+) -> "tuple[str, Migration]":
+    """Make the ledger, or bring it to this version; says which it is and what was done.
+
+    Args:
+        settings: where things are.
+        progress: told how many old records are done, and of how many.
+        roles: database roles that are given their rights.
+    """
+    from pointsman_audit import Ledger
+
+    ledger = Ledger(settings.effective_ledger_url)
+    try:
+        return ledger.address, await ledger.migrate(progress, roles)
+    finally:
+        await ledger.close()
 
 
 @asynccontextmanager

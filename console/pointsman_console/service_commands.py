@@ -40,7 +40,7 @@ def worker(
 
 
 def recorder(context: typer.Context) -> None:
-    """Move records from the outbox to the ledger, each exactly once. Makes or migrates the ledger when it starts."""
+    """Move records from the outbox to the ledger, each exactly once. Makes the ledger if it is not there."""
     raise typer.Exit(asyncio.run(_recorder(context.obj)))
 
 
