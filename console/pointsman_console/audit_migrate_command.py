@@ -81,8 +81,8 @@ def _told(address: str, done: "Migration", granted: list[str]) -> list[str]:
     if aside := done.put_aside:
         named = ", ".join(str(number) for number in aside[:_MOST_NAMED]) + (", ..." if aside[_MOST_NAMED:] else "")
         told.append(
-            f"{len(aside):,} records could not be expressed and were put aside: their text is in the quarantine, and "
-            f"under their numbers stands a record of that: {named}"
+            f"could not be expressed and were put aside, {len(aside):,} in all: records {named}; their text is in the "
+            "quarantine, and under their numbers stands a record of that"
         )
     if granted:
         told.append(f"rights were given to {', '.join(granted)}")
