@@ -95,7 +95,7 @@ async def _job_of(ledger: "Ledger", custom_id: str, batch: str | None) -> str:
         raise JobNotFound(f"the ledger has no job with the custom id {custom_id!r}{where}; see `pointsman audit list`")
     if len(found) > 1:
         for job_id, record in list(found.items())[-_NAMED:]:
-            screen.say(f"{job_id}  batch {printable(record['batch_id'])}  accepted {record['accepted_at']}")
+            screen.say(f"{printable(job_id)}  batch {printable(record['batch_id'])}  accepted {record['accepted_at']}")
         older = f", of which the last {_NAMED} are above" if len(found) > _NAMED else ""
         raise UsageProblem(f"{len(found)} jobs have the custom id {custom_id!r}{where}{older}; name one by its id")
     return next(iter(found))

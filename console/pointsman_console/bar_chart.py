@@ -9,13 +9,14 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from .markup import Markup, element
+from .page_style import DAY
 
 WIDTH: Final = 720
 _HEIGHT: Final = 260
 _LEFT, _RIGHT, _TOP, _BOTTOM = 76, 8, 12, 28
 _GAP: Final = 0.25
 """The share of a column's room that is left free."""
-_ROW, _NAMES, _FIGURES = 26, 210, 110
+_ROW, _NAMES, _FIGURES = 26, 230, 100
 _LONGEST: Final = 30
 """Characters of a name beside a bar."""
 _MANY: Final = 12
@@ -134,6 +135,7 @@ def _svg(chart: Chart, height: int, *parts: Markup) -> Markup:
         *parts,
         viewBox=f"0 0 {WIDTH} {height}",
         role="img",
+        font_size=12,
         aria_labelledby=f"{title} {description}",
     )
 
@@ -141,7 +143,7 @@ def _svg(chart: Chart, height: int, *parts: Markup) -> Markup:
 def _across(lines: Sequence[int], words: Words) -> Iterator[Markup]:
     for line in lines:
         y = _px(_HEIGHT - _BOTTOM - _length(line, lines[-1]))
-        yield element("line", x1=_LEFT, x2=WIDTH - _RIGHT, y1=y, y2=y, class_="grid")
+        yield element("line", x1=_LEFT, x2=WIDTH - _RIGHT, y1=y, y2=y, stroke=DAY["line"], class_="grid")
         yield element("text", words(line), x=_LEFT - 6, y=_px(float(y) + 4), text_anchor="end")
 
 
@@ -162,6 +164,8 @@ def _drawn(bar: Bar) -> Markup:
         y=_px(bar.y),
         width=_px(bar.width),
         height=_px(bar.height),
+        # Where there is no style sheet; by night and on paper the page's own colours go before it.
+        fill=DAY[f"s{bar.series}"],
         class_=f"bar s{bar.series}",
     )
 

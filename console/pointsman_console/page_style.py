@@ -60,15 +60,14 @@ dl.figures {{ grid-template-columns: repeat(auto-fill, minmax(11rem, 1fr)); gap:
 dl.figures dd {{ font-size: 1.15rem; font-variant-numeric: tabular-nums; }}
 .wide {{ overflow-x: auto; }}
 table {{ border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }}
-caption {{ text-align: left; padding-bottom: .3rem; }}
+caption {{ text-align: left; padding: 1rem 0 .3rem; }}
 th, td {{ padding: .25rem .6rem; border-bottom: 1px solid var(--line); text-align: right; white-space: nowrap; }}
-th.name {{ text-align: left; font-weight: normal; white-space: normal; overflow-wrap: anywhere; }}
+th.name {{ text-align: left; font-weight: normal; white-space: normal; overflow-wrap: break-word; }}
 thead th {{ color: var(--quiet); font-weight: 600; }}
 thead th.name {{ font-weight: 600; }}
-tr.all > * {{ font-weight: 600; }}
 figure {{ margin: 0 0 1rem; }}
 svg {{ display: block; width: 100%; height: auto; }}
-svg text {{ fill: var(--ink); font: 12px system-ui, sans-serif; }}
+svg text {{ fill: var(--ink); font-family: system-ui, sans-serif; }}
 .grid {{ stroke: var(--line); stroke-width: 1; }}
 .bar {{ stroke: var(--page); stroke-width: 1; }}
 {_BARS}
@@ -80,6 +79,8 @@ svg text {{ fill: var(--ink); font: 12px system-ui, sans-serif; }}
   .bar, .swatch {{ print-color-adjust: exact; -webkit-print-color-adjust: exact; }}
   h2 {{ break-after: avoid; }}
   figure, tr {{ break-inside: avoid; }}
+  th, td {{ padding: .2rem .35rem; }}
   .wide {{ overflow: visible; }}
+  dl.figures {{ grid-template-columns: repeat(4, 1fr); }}
 }}
 """)

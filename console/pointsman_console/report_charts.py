@@ -9,13 +9,14 @@ from .markup import Markup, element
 from .page_style import SERIES
 from .printable import known
 from .report_sections import Section
-from .report_words import class_words, owner_words, usd_words
+from .report_words import amount_words, class_words, owner_words
 
 if TYPE_CHECKING:
-    from pointsman_audit import MonthlyReport, SpendLine
+    from pointsman_audit import MonthlyReport, Spend, SpendLine
 
 _MOST_ROWS: Final = 12
 """Bars of a chart; the rest is in one."""
+_SEVERAL: Final = 2
 OTHERS: Final = "all others"
 
 
@@ -52,36 +53,41 @@ def top(rows: Sequence[tuple[str, int]], most: int) -> list[tuple[str, int]]:
 def day_table(report: "MonthlyReport") -> Section | None:
     """The figures of the chart of days, exactly; none where its classes are one, whose days have a table anyway."""
     series, spent = _by_day(report)
-    if len(series) < 2:
+    if len(series) < _SEVERAL:
         return None
-    days = dict.fromkeys(line.name or "" for line in report.by_day)
-    rows = [(day, *(usd_words(spent.get((day, name), 0)) or "-" for name in series)) for day in days]
-    return Section(
-        key="by_day_and_class",
-        title="Spend by day and class, in USD",
-        columns=("DAY", *series),
-        rows=tuple(rows),
+    rows = (
+        (line.name or "", *(_exactly(spent.get((line.name, name), [])) for name in series)) for line in report.by_day
     )
+    title = "Spend by day and class, in USD"
+    return Section(key="by_day_and_class", title=title, columns=("DAY", *series), rows=tuple(rows))
 
 
-def _by_day(report: "MonthlyReport") -> tuple[list[str], dict[tuple[str, str], int]]:
+def _by_day(report: "MonthlyReport") -> tuple[list[str], dict[tuple[str | None, str], "list[Spend]"]]:
     """The dearest classes, and what was spent for each on each day."""
     series = [name for name, _ in top(_rows(report.by_class, class_words), SERIES)]
-    spent: dict[tuple[str, str], int] = {}
+    spent: dict[tuple[str | None, str], list[Spend]] = {}
     for line in report.by_day_and_class:
         name = class_words(line.task_class)
-        place = (line.day, name if name in series else OTHERS)
-        spent[place] = spent.get(place, 0) + (line.spend.cost_microusd or 0)
+        spent.setdefault((line.day, name if name in series else OTHERS), []).append(line.spend)
     return series, spent
+
+
+def _exactly(spends: "Sequence[Spend]") -> str:
+    """What classes spent together; a dash where they made no call."""
+    if not spends:
+        return "-"
+    told = [spend.cost_microusd for spend in spends if spend.cost_microusd is not None]
+    unknown = sum(spend.unknown_cost for spend in spends)
+    return amount_words(sum(told) if told else None, unknown)
 
 
 def _days(report: "MonthlyReport") -> Markup | None:
     """What was spent on each day of the month, the classes one on the other."""
     series, spent = _by_day(report)
-    if not any(figure > 0 for figure in spent.values()):
-        return None
     days = _all_days(report)
-    columns = [(day[8:], [spent.get((day, name), 0) for name in series]) for day in days]
+    columns = [(day[8:], [_roughly(spent.get((day, name), [])) for name in series]) for day in days]
+    if not any(sum(figures) for _, figures in columns):
+        return None
     chart = Chart(
         key="by-day",
         title=f"Spend by day and class in {report.frame.month}, in USD",
@@ -90,6 +96,11 @@ def _days(report: "MonthlyReport") -> Markup | None:
         words=dollars,
     )
     return element("figure", draw_stacked(chart, columns, series), legend(series))
+
+
+def _roughly(spends: "Sequence[Spend]") -> int:
+    """What can be drawn of it: what is known."""
+    return max(0, sum(spend.cost_microusd or 0 for spend in spends))
 
 
 def _all_days(report: "MonthlyReport") -> list[str]:

@@ -17,8 +17,8 @@ def summary(report: "MonthlyReport") -> list[tuple[str, str]]:
     ends = {kind: sum(one.calls for one in report.endings if one.outcome == kind) for kind in OutcomeKind}
     fallbacks, downgrades = (sum(one.jobs for one in some) for some in (report.fallbacks, report.downgrades))
     return [
-        ("spent", cost_words(report.spend)),
-        ("of it estimates", cost_words(report.estimated)),
+        ("spent, USD", cost_words(report.spend)),
+        ("of it estimates, USD", cost_words(report.estimated)),
         ("calls", f"{report.spend.calls:,}"),
         ("input tokens", token_words(report.spend.input_tokens, report.spend)),
         ("output tokens", token_words(report.spend.output_tokens, report.spend)),
@@ -32,7 +32,7 @@ def summary(report: "MonthlyReport") -> list[tuple[str, str]]:
         ("truncated answers", f"{ends[OutcomeKind.TRUNCATED]:,}"),
         ("misrouted calls", f"{ends[OutcomeKind.MISROUTED]:,}"),
         ("held jobs", f"{report.held_jobs:,}"),
-        ("without an end yet", f"{report.open_jobs:,} jobs, {report.open_calls:,} calls"),
+        ("without an end yet", f"jobs {report.open_jobs:,}, calls {report.open_calls:,}"),
     ]
 
 

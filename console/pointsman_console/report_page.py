@@ -49,21 +49,27 @@ def report_page(report: "MonthlyReport") -> str:
 
 
 def _section(section: Section, chart: Markup | None, more: Section | None) -> Markup:
-    note = element("p", section.note, class_="note") if section.note is not None else None
-    further = _table(more) if more is not None else None
-    return element("section", element("h2", section.title), chart, _table(section), note, further)
+    return element(
+        "section",
+        element("h2", section.title, id=section.key),
+        chart,
+        _table(section, aria_labelledby=section.key),
+        element("p", section.note, class_="note") if section.note is not None else None,
+        _table(more, caption=more.title) if more is not None else None,
+    )
 
 
-def _table(section: Section) -> Markup:
+def _table(section: Section, *, caption: str | None = None, aria_labelledby: str | None = None) -> Markup:
     heads = (
         element("th", name, scope="col", class_="name" if number < section.names else None)
         for number, name in enumerate(section.columns)
     )
     table = element(
         "table",
-        element("caption", section.title),
+        element("caption", caption) if caption is not None else None,
         element("thead", element("tr", *heads)),
         element("tbody", *(element("tr", *_cells(row, section.names)) for row in section.rows)),
+        aria_labelledby=aria_labelledby,
     )
     return element("div", table, class_="wide")
 

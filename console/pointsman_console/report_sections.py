@@ -14,6 +14,19 @@ if TYPE_CHECKING:
 
 _TOP_ERRORS: Final = 10
 _SPEND: Final = ("CALLS", "INPUT", "OUTPUT", "COST_USD", "SHARE")
+_WAIT: Final = "WAIT"
+_OTHER: Final = "OTHER"
+_ENDS: Final = {
+    "OK": (OutcomeKind.OK,),
+    "EMPTY": (OutcomeKind.EMPTY,),
+    "TRUNCATED": (OutcomeKind.TRUNCATED,),
+    "REFUSED": (OutcomeKind.REFUSED,),
+    "MISROUTED": (OutcomeKind.MISROUTED,),
+    "BROKEN": (OutcomeKind.OVERLOADED, OutcomeKind.TRANSIENT, OutcomeKind.UNKNOWN),
+    _WAIT: (OutcomeKind.THROTTLED,),
+    _OTHER: (OutcomeKind.EXHAUSTED, OutcomeKind.UNAUTHORIZED, OutcomeKind.UNSUPPORTED, OutcomeKind.INVALID),
+}
+"""Column -> outcomes."""
 _STATES: Final = tuple(state.value for state in JobState if state.final)
 
 
@@ -153,21 +166,20 @@ def _all(counted: Mapping[str, Mapping[str | None, int]]) -> Iterable[tuple[str,
 
 
 def _endings(report: "MonthlyReport") -> Section:
-    """How calls ended; outcomes that did not occur have no column."""
-    met = {line.outcome for line in report.endings}
-    outcomes = [kind.value for kind in OutcomeKind if kind.value in met]
-    counted: dict[tuple[str, str], dict[str | None, int]] = {}
+    """How calls ended, in few columns; the object has every outcome by its name."""
+    counted: dict[tuple[str, str], dict[str, int]] = {}
     for line in report.endings:
-        counted.setdefault((known(line.tier), class_words(line.task_class)), {})[line.outcome] = line.calls
-    rows = (
-        (*place, sum(ends.values()), *(ends.get(outcome, 0) for outcome in outcomes)) for place, ends in counted.items()
-    )
+        ends = counted.setdefault((known(line.tier), class_words(line.task_class)), dict.fromkeys(_ENDS, 0))
+        ends[next((name for name, kinds in _ENDS.items() if line.outcome in kinds), _OTHER)] += line.calls
+    rows = ((*place, sum(ends.values()), *ends.values()) for place, ends in counted.items())
+    told = (f"{name}: {', '.join(kinds)}" for name, kinds in _ENDS.items() if len(kinds) > 1 or name == _WAIT)
     return Section(
         key="endings",
         title="How calls ended",
-        columns=("TIER", "CLASS", "CALLS", *(outcome.upper() for outcome in outcomes)),
+        columns=("TIER", "CLASS", "CALLS", *_ENDS),
         rows=_rows(rows),
         names=2,
+        note=f"{'; '.join(told)}.",
     )
 
 

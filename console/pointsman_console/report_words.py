@@ -26,10 +26,15 @@ def owner_words(name: str | None) -> str:
 
 def cost_words(spend: "Spend") -> str:
     """What was spent in USD, exact to the micro-USD, and what is not in it."""
-    unknown = f"{spend.unknown_cost:,} {'call' if spend.unknown_cost == 1 else 'calls'} unknown"
-    if spend.cost_microusd is None:
+    return amount_words(spend.cost_microusd, spend.unknown_cost)
+
+
+def amount_words(microusd: int | None, unknown_calls: int) -> str:
+    """An amount in USD, and of how many calls nobody knows the cost."""
+    unknown = f"{unknown_calls:,} {'call' if unknown_calls == 1 else 'calls'} unknown"
+    if microusd is None:
         return unknown
-    return format_usd(spend.cost_microusd) + (f" + {unknown}" if spend.unknown_cost else "")
+    return format_usd(microusd) + (f" + {unknown}" if unknown_calls else "")
 
 
 def share(part: int, total: int) -> str:
