@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from audit_records import NOON, finished
 from ledger_model import Known, history, shown, words_of, write
 
 from pointsman_audit import GroupKey, Ledger, ListedKind, RecordFilter, RecordGroup
@@ -110,6 +111,21 @@ async def test_filters(ledger: Ledger, narrowed: dict[str, Any]) -> None:
         wanted = RecordFilter(kind=kind, **narrowed)
         found = await ledger.groups(wanted, (GroupKey.TIER,))
         assert {group.keys: group for group in found} == grouped(shown(HISTORY, wanted), (GroupKey.TIER,))
+
+
+@pytest.mark.parametrize(
+    ("count", "p50", "p95"), [(1, 1, 1), (2, 1, 2), (3, 2, 3), (19, 10, 19), (20, 10, 19), (21, 11, 20)]
+)
+async def test_nearest_ranks(ledger_url: str, count: int, p50: int, p95: int) -> None:
+    """Of durations from 1 to n the percentiles are the whole numbers at half and at 95 in a hundred, rounded up."""
+    calls = [
+        Known(seq=seq, at=NOON + seq, record=finished(f"job-{seq}", fence=seq, duration_us=count + 1 - seq))
+        for seq in range(1, count + 1)
+    ]
+    async with Ledger.open(ledger_url, make=True) as ledger:
+        await write(ledger, calls)
+        [group] = await ledger.groups(RecordFilter(kind=ListedKind.ATTEMPT), (GroupKey.TIER,))
+    assert (group.records, group.p50_us, group.p95_us) == (count, p50, p95)
 
 
 async def test_groups_are_in_order(ledger: Ledger) -> None:

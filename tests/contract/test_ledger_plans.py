@@ -14,7 +14,7 @@ from sqlalchemy import event
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from pointsman_audit import GroupKey, Ledger, RecordFilter
+from pointsman_audit import GroupKey, Ledger, RecordFilter, record_search
 
 RECORDS = 50_000
 BY_FACET, BY_BATCH = "records_by_facet", "records_by_batch"
@@ -178,6 +178,15 @@ async def test_missing_index_is_noticed(ledger: Ledger, filled: tuple[str, Fille
         await connection.rollback()
         assert noticed
         assert await complaints(connection, sent, wanted) == []
+
+
+async def test_too_many_facets_to_merge(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where there are too many facets, a page is read in the order of time until it is full, and nothing is sorted."""
+    monkeypatch.setattr(record_search, "MOST_MERGED", 0)
+    sent = await sent_by(ledger, RecordFilter(limit=100))
+    async with ledger.reading() as connection:
+        used = [use for one in sent for use in await uses(connection, one) if use.by != BY_NUMBER]
+    assert [(use.by, use.ordered) for use in used] == [("records_by_time", True)]
 
 
 async def test_groups_of_a_day_do_not_read_all_records(ledger: Ledger, filled: tuple[str, Filled]) -> None:
