@@ -383,9 +383,16 @@ HISTORIES: dict[str, Sequence[At]] = {
         *_call(0.004, 0.3, outcome=OutcomeKind.THROTTLED, http_status=429, retry_after_s=20, **_FREE),
     ),
 }
+_TRIED: dict[str, Any] = {
+    "worker": "routes test by ops@desk",
+    "owner": "ml-platform@example.com",
+    "fence": 0,
+    "task_class": "-",
+    "policy_digest": POLICY,
+}
 TRIAL = (
-    At(0, started("test-4f1e", worker="routes test by ops@desk", fence=0, task_class="-", policy_digest=POLICY)),
-    At(1.2, finished("test-4f1e", worker="routes test by ops@desk", fence=0, task_class="-", policy_digest=POLICY)),
+    At(0, started("test-4f1e", **_TRIED)),
+    At(1.2, finished("test-4f1e", **_TRIED, duration_us=1_180_000)),
 )
 OLD = (
     At(0, accepted("j-old", policy_digest="e" * 64)),

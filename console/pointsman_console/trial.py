@@ -173,6 +173,7 @@ class TrialBench:
             hop=0,
             tier=tier,
             provider=provider.name,
+            owner=provider.owner,
             model=self.table.tiers[tier].model,
             region=provider.region,
             worker=f"routes test by {self.by}",
@@ -213,7 +214,7 @@ class TrialBench:
 def _finished(trial: Trial, report: "Report", started: AttemptStarted, at: int) -> AttemptFinished:
     """The record of a trial that has ended, with all that is known of it under the names records have for it."""
     known = asdict(report.evidence) | (asdict(trial.usage) if trial.usage is not None else {})
-    cost = trial.cost_microusd
+    cost, seconds = trial.cost_microusd, trial.seconds if report.called else None
     if cost is None and trial.rate is not None and trial.usage is not None:
         cost = trial.rate.cost(trial.usage, report.evidence.service_tier)
     return AttemptFinished.model_validate(
@@ -221,6 +222,7 @@ def _finished(trial: Trial, report: "Report", started: AttemptStarted, at: int) 
             **started.model_dump(exclude={"kind"}),
             **{name: value for name, value in known.items() if name in AttemptFinished.model_fields},
             "started_at": at,
+            "duration_us": None if seconds is None else round(seconds * 1_000_000),
             "outcome": report.outcome.kind,
             "usage_source": trial.usage_source,
             "cost_microusd": cost,

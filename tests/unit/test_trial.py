@@ -160,7 +160,11 @@ async def test_recorded_like_any_call() -> None:
     assert (started.task_class, started.worker, started.model) == (NO_CLASS, "routes test by me@here", "a-large")
     assert started.job_id.startswith("test-")
     assert _facts(trial)["job_id"] == started.job_id
+    assert started.owner == TABLE.provider_of(ALPHA).owner
     assert finished.started_at == 1_700_000_000_000_001
+    assert finished.duration_us is not None
+    assert trial.seconds is not None
+    assert finished.duration_us == round(trial.seconds * 1_000_000)
     assert (finished.outcome, finished.http_status, finished.response_model) == ("ok", 200, "a-large")
     assert (finished.upstream, finished.input_tokens, finished.cost_microusd) == ("someone", 12, 3)
     assert (finished.usage_source, finished.counted) == ("vendor", False)
@@ -175,6 +179,17 @@ async def test_estimate_in_the_record() -> None:
     assert isinstance(finished, AttemptFinished)
     assert (finished.usage_source, finished.input_tokens, finished.output_tokens) == ("estimate", 11, 16)
     assert finished.cost_microusd == 11 * 2 + 16 * 8
+
+
+async def test_no_request_took_no_time() -> None:
+    """A trial for which no request was sent has no duration in its record: none is unknown, not zero."""
+    outbox = _Outbox()
+    desk = _Desk(Unauthorized(detail="no key"), NO_ANSWER)
+    desk.report = replace(desk.report, called=False)
+    await _run(_bench(desk, outbox=cast("Outbox", outbox)))
+    finished = outbox.records[1]
+    assert isinstance(finished, AttemptFinished)
+    assert finished.duration_us is None
 
 
 async def test_no_call_that_cannot_be_recorded() -> None:
