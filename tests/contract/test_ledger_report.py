@@ -33,6 +33,9 @@ def long_history(seed: int) -> list[Known]:
     for at in edges * 5:
         index = chance.randrange(len(told))
         told[index] = replace(told[index], at=at)
+    # A job that is held again is one job.
+    again = [replace(known, at=known.at + 1) for known in told if known.record.kind == "held"]
+    told += [replace(known, seq=len(told) + number) for number, known in enumerate(again, start=1)]
     trial = {"task_class": "-", "batch_id": None, "duration_us": None, "fence": 0}
     for number, at in enumerate(edges):
         begun = started(f"test-{number}", **{name: trial[name] for name in ("task_class", "batch_id", "fence")})
