@@ -257,3 +257,4 @@ def test_markup() -> None:
     assert element("meta", charset="utf-8") == '<meta charset="utf-8"/>'
     assert joined("&", element("p")) == "&amp;<p></p>"
     assert text(Markup("&amp;")) == "&amp;"
+    assert text("\x00\u202e<") == "\\x00\\u202e&lt;", "XML has no such characters, and a page none that turn it around"
