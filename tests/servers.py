@@ -194,6 +194,11 @@ class PostgresServer:
         """Drop a database and whoever is connected to it."""
         self._run("dropdb", "--force", f"--host={self.folder}", f"--username={_SUPERUSER}", name)
 
+    def command(self, url: str, *statements: str) -> None:
+        """Run statements as the superuser, in the database of a URL that this gave."""
+        options = [word for statement in statements for word in ("--command", statement)]
+        self._run("psql", "--quiet", "--no-psqlrc", "--set=ON_ERROR_STOP=1", url, *options)
+
     @property
     def _account(self) -> str | None:
         """PostgreSQL refuses to run as root."""

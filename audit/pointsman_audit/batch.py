@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import insert, select, text, update
+from sqlalchemy import insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from pointsman_queue import START
@@ -59,7 +59,6 @@ async def write_batch(
     Raises:
         LedgerBroken: if the end of the chain was changed by somebody else.
     """
-    await _insist_on_disk(connection)
     head = await sequencer.take_turn(connection)
     if await read_cursor(connection, batch.source) != batch.after:
         return None
@@ -71,21 +70,6 @@ async def write_batch(
         await connection.execute(insert(quarantine), [_quarantined(batch.source, entry) for entry in batch.garbage])
     await _move_cursor(connection, batch)
     return head, found
-
-
-async def _insist_on_disk(connection: AsyncConnection) -> None:
-    """Make this transaction's commit wait for the disk, also on a PostgreSQL that is set not to.
-
-    What is committed here is dropped from Redis. SQLite is told once, when it is connected to.
-    """
-    if connection.dialect.name == "postgresql":
-        # Only where it is off: another setting waits for even more, a standby's disk.
-        await connection.execute(
-            text(
-                "SELECT set_config('synchronous_commit', 'on', true)"
-                " WHERE current_setting('synchronous_commit') = 'off'"
-            )
-        )
 
 
 async def read_cursor(connection: AsyncConnection, source: str) -> str:

@@ -194,6 +194,8 @@ class Ledger:
     async def forget_content(self) -> int:
         """Delete what was asked and answered by jobs whose time is over; says by how many."""
         async with self.writing() as connection:
+            # A recorder that froze in here would hold rows for ever.
+            await sequencer.wait_for_turn(connection)
             return await forget_expired(connection, to_micros(self._clock()))
 
     async def list(self, wanted: RecordFilter) -> AsyncIterator[ShownRecord]:

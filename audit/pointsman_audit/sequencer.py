@@ -14,6 +14,16 @@ from .schema import facets, ledger_head, policies, records
 
 _TURN = 0x706F696E74736571
 """The advisory lock of PostgreSQL that whoever appends holds; it spells `pointseq`."""
+_IDLE_S = 30
+"""Whoever holds the turn and is silent for so long, frozen or cut off from the network, is thrown out by PostgreSQL."""
+_TURN_S = 45
+"""How long to wait for the turn: longer than a silent one may hold it, and less than a statement may take."""
+_TAKE_TURN = text("""
+SELECT set_config('lock_timeout', :turn, true), set_config('idle_in_transaction_session_timeout', :idle, true),
+       CASE current_setting('synchronous_commit') WHEN 'off' THEN set_config('synchronous_commit', 'on', true) END,
+       pg_advisory_xact_lock(:lock)""")
+"""In this order. The commit waits for the disk, also on a PostgreSQL that is set not to: what is committed is dropped
+from Redis. Only where that is off: another setting waits for even more, a standby's disk."""
 _MOST_FACETS = 100_000
 """Remembered in a process; a look into the table finds the others."""
 
@@ -53,16 +63,21 @@ class FacetIds:
         self._known.update(found)
 
 
+async def wait_for_turn(connection: AsyncConnection) -> None:
+    """Wait until nobody else writes. The turn lasts as long as the transaction."""
+    if connection.dialect.name == "postgresql":
+        # SQLite's writers stand in line from the beginning of their transactions, and are told of the disk once.
+        await connection.execute(_TAKE_TURN, {"lock": _TURN, "turn": f"{_TURN_S}s", "idle": f"{_IDLE_S}s"})
+
+
 async def take_turn(connection: AsyncConnection) -> Head:
-    """Wait until nobody else appends, then see where the chain ends. The turn lasts as long as the transaction.
+    """Wait until nobody else writes, then see where the chain ends.
 
     Raises:
         LedgerBroken: if the last record is not the one that was appended last. Nothing may be added to such a chain:
             what was cut off would be hidden.
     """
-    if connection.dialect.name == "postgresql":
-        # SQLite's writers stand in line from the beginning of their transactions.
-        await connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _TURN})
+    await wait_for_turn(connection)
     last = select(records.c.seq, records.c.record_hash).order_by(records.c.seq.desc()).limit(1).subquery()
     query = select(ledger_head.c.last_seq, ledger_head.c.last_hash, last.c.seq, last.c.record_hash).outerjoin_from(
         ledger_head, last, last.c.seq.is_not(None)

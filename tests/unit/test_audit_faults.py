@@ -49,7 +49,6 @@ def adapted(driver: BaseException) -> exc.DBAPIError:
         adapted(asyncpg.InterfaceError("connection is closed")),
         asyncpg.InvalidPasswordError("password authentication failed"),
         asyncpg.InvalidCatalogNameError("database does not exist"),
-        asyncpg.InsufficientPrivilegeError("permission denied"),
     ],
     ids=lambda error: type(getattr(error, "orig", None) or error).__name__,
 )
@@ -61,6 +60,72 @@ def test_outage(error: Exception) -> None:
     assert message.startswith("the ledger postgresql://ana@db.example/audit does not answer: ")
     assert "\n" not in message
     assert raised.value.exit_code == 3
+
+
+FULL, BUSY, READONLY, CANTOPEN, CORRUPT, NOTADB = 13, 5, 8, 14, 11, 26
+"""Result codes of SQLite; https://www.sqlite.org/rescode.html."""
+
+
+def of_sqlite(code: int, text: str) -> exc.DBAPIError:
+    """What sqlite3 raises for a result code."""
+    error = sqlite3.OperationalError(text)
+    error.sqlite_errorcode = code
+    return wrapped(exc.OperationalError, error)
+
+
+@pytest.mark.parametrize(
+    ("error", "remedy"),
+    [
+        (of_sqlite(FULL, "database or disk is full"), "; make room on its disk"),
+        (of_sqlite(BUSY, "database is locked"), "; see which other process holds the file"),
+        (of_sqlite(BUSY | 5 << 8, "database is locked"), "; see which other process holds the file"),
+        (of_sqlite(READONLY, "readonly database"), "; let this account write to the file and its folder"),
+        (of_sqlite(CANTOPEN, "unable to open database file"), "; let this account write to the file and its folder"),
+        (of_sqlite(CORRUPT, "database disk image is malformed"), "; go back to a copy of the file that is whole"),
+        (of_sqlite(NOTADB, "file is not a database"), "; see to the file, or name another with --ledger"),
+    ],
+    ids=lambda value: str(value)[:30],
+)
+def test_remedy_for_a_file(error: Exception, remedy: str) -> None:
+    """What is wrong with a file is said together with what to do about it."""
+    with pytest.raises(LedgerUnavailable) as raised, ledger_faults(LedgerAddress.parse("sqlite:////ledger.db")):
+        raise error
+    assert str(raised.value).endswith(remedy)
+
+
+@pytest.mark.parametrize(
+    ("error", "remedy"),
+    [
+        (asyncpg.InvalidPasswordError("x"), "; correct the password in its URL"),
+        (asyncpg.InvalidAuthorizationSpecificationError("x"), "; correct the user in its URL"),
+        (asyncpg.InvalidCatalogNameError("x"), "; create the database"),
+        (asyncpg.DiskFullError("x"), "; make room on its disk"),
+        (asyncpg.LockNotAvailableError("x"), "; another process has held a lock for too long, see which one hangs"),
+        (ConnectionRefusedError("x"), "; start it, or name another with --ledger"),
+    ],
+    ids=lambda value: str(value)[:30],
+)
+def test_remedy_for_a_server(error: Exception, remedy: str) -> None:
+    """What a server refuses is said together with what to do about it."""
+    with pytest.raises(LedgerUnavailable) as raised, ledger_faults(ADDRESS):
+        raise error
+    assert str(raised.value).endswith(remedy)
+
+
+def test_missing_rights() -> None:
+    """A role that may not do something is told how the owner gives rights; it may be waited for."""
+    with pytest.raises(
+        LedgerUnavailable, match="ana@db.example/audit refuses this role: permission denied; "
+    ) as raised:
+        with ledger_faults(ADDRESS):
+            raise adapted(asyncpg.InsufficientPrivilegeError("permission denied"))
+    assert "`pointsman audit migrate --grant-recorder ROLE`" in str(raised.value)
+
+
+def test_silence_has_words() -> None:
+    """A timeout has no text of its own; the message says what it means."""
+    with pytest.raises(LedgerUnavailable, match="does not answer: no answer in time; "), ledger_faults(ADDRESS):
+        raise TimeoutError
 
 
 @pytest.mark.parametrize(
