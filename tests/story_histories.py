@@ -3,171 +3,45 @@
 python -m story_histories    from this folder: writes the stories anew, to be read before they are committed
 """
 
-import hashlib
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-from audit_records import NOON, SECOND, accepted, entry, final, finished, held, moved, started
+from audit_records import NOON, SECOND, accepted, entry, final, finished, held, started
+from story_parts import (
+    ANSWERED,
+    AT_ANTHROPIC,
+    AT_OLLAMA,
+    FREE,
+    JOB,
+    NOBODY,
+    NOTHING,
+    OTHER,
+    OVERLOADED,
+    POLICIES,
+    POLICY,
+    SERVED,
+    At,
+    called,
+    ended,
+    taken_in,
+    way,
+    went_on,
+)
 
-from pointsman_audit import GENESIS, Garbage, Head, KnownPolicy, ShownRecord, link
+from pointsman_audit import GENESIS, Garbage, Head, ShownRecord, link
 from pointsman_audit.intake import read_entry
 from pointsman_audit.listing import as_told
 from pointsman_console.job_story import tell_story
-from pointsman_routes import (
-    ErasureRecord,
-    JobState,
-    OutcomeKind,
-    PathStep,
-    QuarantinedRecord,
-    Reason,
-    ReleasedRecord,
-    Wire,
-    read_route_table,
-)
+from pointsman_routes import ErasureRecord, JobState, OutcomeKind, QuarantinedRecord, Reason, ReleasedRecord
 
 STORIES = Path(__file__).parent / "stories"
-TABLE = read_route_table(
-    """
-[providers.openai]
-kind = "openai"
-owner = "ml-platform@example.com"
-base_url = "https://eu.api.openai.com/v1"
-api_key = { env = "OPENAI_API_KEY" }
-region = "eu"
-retention_days = 30
-[providers.openai.tiers.fast]
-model = "gpt-5-mini"
-quality = 0.81
-[providers.anthropic]
-kind = "anthropic"
-owner = "research@example.com"
-api_key = { env = "ANTHROPIC_API_KEY" }
-retention_days = 0
-[providers.anthropic.tiers.fast]
-model = "claude-haiku-4-5"
-quality = 0.78
-[providers.ollama]
-kind = "ollama"
-owner = "operations@example.com"
-[providers.ollama.tiers.small]
-model = "qwen3"
-quality = 0.6
-[classes.triage]
-route = ["openai/fast", "anthropic/fast", "ollama/small"]
-quality_floor = 0.75
-allow_below_floor = ["ollama/small"]
-max_retention_days = 30
-deadline = "1h"
-""",
-    Path("pointsman.toml"),
-)
-LATER = TABLE.model_copy(
-    update={"classes": {"triage": TABLE.classes["triage"].model_copy(update={"route": ("anthropic/fast",)})}}
-)
-POLICY, OTHER = TABLE.policy_digest, hashlib.sha256(LATER.model_dump_json().encode()).hexdigest()
-POLICIES = {
-    POLICY: KnownPolicy(
-        digest=POLICY,
-        first_seq=1,
-        first_at="2026-01-01T11:00:00.000000Z",
-        roles=("producer", "worker"),
-        by="p1",
-        policy=TABLE.policy,
-    ),
-    OTHER: KnownPolicy(
-        digest=OTHER,
-        first_seq=40,
-        first_at="2026-01-01T12:00:01.000000Z",
-        roles=("worker",),
-        by="w2",
-        policy=None,
-    ),
-}
-
-
-class At(NamedTuple):
-    """A record, and how many seconds after noon it was written."""
-
-    seconds: float
-    record: Wire
-
-
-_JOB = "5f0c2a9e8d7b4c61"
-_ANTHROPIC: dict[str, Any] = {
-    "attempt": 2,
-    "hop": 1,
-    "tier": "anthropic/fast",
-    "provider": "anthropic",
-    "owner": "research@example.com",
-    "model": "claude-haiku-4-5",
-    "region": None,
-    "fence": 8,
-}
-_NOTHING: dict[str, Any] = {"response_model": None, "input_tokens": None, "output_tokens": None}
-_FREE: dict[str, Any] = {**_NOTHING, "usage_source": "none", "cost_microusd": 0}
-_SERVED: dict[str, Any] = {
-    "served_tier": "anthropic/fast",
-    "served_provider": "anthropic",
-    "served_model": "claude-haiku-4-5-20251001",
-    "served_region": None,
-    "attempts": 2,
-}
-_NOBODY: dict[str, Any] = {
-    "state": JobState.FAILED,
-    "served_tier": None,
-    "served_provider": None,
-    "served_model": None,
-    "served_region": None,
-    "response_digest": None,
-    "input_tokens": None,
-    "output_tokens": None,
-}
-
-
-def _accepted(**changes: Any) -> At:
-    return At(0, accepted(_JOB, custom_id="t-17", policy_digest=POLICY, **changes))
-
-
-def _call(began: float, ended: float, **changes: Any) -> tuple[At, At]:
-    """A call's two records; what is changed of its identity is changed in both."""
-    changes = {"owner": "ml-platform@example.com", "policy_digest": POLICY, "fence": 7, **changes}
-    begun = started(_JOB)
-    named = {name: value for name, value in changes.items() if name in type(begun).model_fields}
-    timed = {"started_at": NOON + round(began * SECOND), "duration_us": round((ended - began) * SECOND) - 1500}
-    return At(began, begun.model_copy(update=named)), At(ended, finished(_JOB, **{**timed, **changes}))
-
-
-def _final(at: float, **changes: Any) -> At:
-    return At(at, final(_JOB, custom_id="t-17", **{"policy_digest": POLICY, **changes}))
-
-
-def _moved(at: float, **changes: Any) -> At:
-    return At(at, moved(_JOB, policy_digest=POLICY, **changes))
-
-
-def _left(reason: str, *more: tuple[str, str]) -> tuple[PathStep, ...]:
-    return tuple(PathStep(tier=tier, reason=why) for tier, why in (("openai/fast", reason), *more))
-
-
-_OVERLOADED = {"outcome": OutcomeKind.OVERLOADED, "http_status": 503, "counted": True, **_FREE}
-_ANSWERED = _call(2.5, 3.25, **_ANTHROPIC, response_model="claude-haiku-4-5-20251001", cost_microusd=37)
-_TO_OLLAMA: dict[str, Any] = {
-    **_ANTHROPIC,
-    "hop": 2,
-    "tier": "ollama/small",
-    "provider": "ollama",
-    "owner": "operations@example.com",
-    "model": "qwen3",
-    "region": "local",
-    "response_model": "qwen3",
-}
 
 HISTORIES: dict[str, Sequence[At]] = {
     "answered": (
-        _accepted(),
-        *_call(
+        taken_in(),
+        *called(
             0.004,
             0.812,
             provider_request_id="req_011CS",
@@ -176,40 +50,40 @@ HISTORIES: dict[str, Sequence[At]] = {
             reasoning_tokens=3,
             service_tier="default",
         ),
-        _final(0.812),
+        ended(0.812),
     ),
     "moved": (
-        _accepted(),
-        *_call(0.004, 0.3, **_OVERLOADED, retry_after_s=1.5),
-        *_call(1.8, 2.4, **_OVERLOADED, attempt=2, fence=8),
-        _moved(2.4),
-        *_call(2.5, 3.25, **{**_ANTHROPIC, "attempt": 3, "fence": 9}, response_model="claude-haiku-4-5-20251001"),
-        _final(
+        taken_in(),
+        *called(0.004, 0.3, **OVERLOADED, retry_after_s=1.5),
+        *called(1.8, 2.4, **OVERLOADED, attempt=2, fence=8),
+        went_on(2.4),
+        *called(2.5, 3.25, **{**AT_ANTHROPIC, "attempt": 3, "fence": 9}, response_model="claude-haiku-4-5-20251001"),
+        ended(
             3.25,
-            **{**_SERVED, "attempts": 3},
+            **{**SERVED, "attempts": 3},
             fallback_reason=Reason.OVERLOADED,
-            path=_left("overloaded", ("anthropic/fast", "ok")),
+            path=way("overloaded", ("anthropic/fast", "ok")),
         ),
     ),
     "held": (
-        _accepted(),
+        taken_in(),
         At(
             0.2,
             held(
-                _JOB,
+                JOB,
                 tier="openai/fast",
                 waits_for=("openai/fast", "anthropic/fast"),
                 reason=Reason.DISABLED,
                 policy_digest=POLICY,
             ),
         ),
-        At(754.7, ReleasedRecord(job_id=_JOB, task_class="triage", tier="openai/fast", policy_digest=POLICY)),
-        *_call(754.75, 756),
-        _final(756),
+        At(754.7, ReleasedRecord(job_id=JOB, task_class="triage", tier="openai/fast", policy_digest=POLICY)),
+        *called(754.75, 756),
+        ended(756),
     ),
     "refused": (
-        _accepted(),
-        *_call(
+        taken_in(),
+        *called(
             0.004,
             0.9,
             outcome=OutcomeKind.REFUSED,
@@ -218,27 +92,27 @@ HISTORIES: dict[str, Sequence[At]] = {
             output_tokens=0,
             cost_microusd=3,
         ),
-        _final(0.9, **_NOBODY, error_code="refused", cost_microusd=3, path=_left("refused")),
+        ended(0.9, **NOBODY, error_code="refused", cost_microusd=3, path=way("refused")),
     ),
     "empty_twice": (
-        _accepted(),
-        *_call(0.004, 0.5, outcome=OutcomeKind.EMPTY, counted=True, output_tokens=0, cost_microusd=3),
-        *_call(
+        taken_in(),
+        *called(0.004, 0.5, outcome=OutcomeKind.EMPTY, counted=True, output_tokens=0, cost_microusd=3),
+        *called(
             0.51, 1.1, outcome=OutcomeKind.EMPTY, counted=True, output_tokens=0, cost_microusd=3, attempt=2, fence=8
         ),
-        _moved(1.1, reason=Reason.EMPTY),
-        *_call(2.5, 3.25, **{**_ANTHROPIC, "attempt": 3, "fence": 9}, response_model="claude-haiku-4-5-20251001"),
-        _final(
+        went_on(1.1, reason=Reason.EMPTY),
+        *called(2.5, 3.25, **{**AT_ANTHROPIC, "attempt": 3, "fence": 9}, response_model="claude-haiku-4-5-20251001"),
+        ended(
             3.25,
-            **{**_SERVED, "attempts": 3},
+            **{**SERVED, "attempts": 3},
             fallback_reason=Reason.EMPTY,
             cost_microusd=19,
-            path=_left("empty", ("anthropic/fast", "ok")),
+            path=way("empty", ("anthropic/fast", "ok")),
         ),
     ),
     "lost_lease": (
-        _accepted(),
-        *_call(
+        taken_in(),
+        *called(
             0.004,
             15.1,
             outcome=OutcomeKind.UNKNOWN,
@@ -250,36 +124,34 @@ HISTORIES: dict[str, Sequence[At]] = {
             cost_microusd=1029,
             duration_us=None,
         ),
-        *_call(15.2, 16, attempt=2, fence=8, worker="w2"),
-        _final(16, attempts=2, cost_microusd=1042),
+        *called(15.2, 16, attempt=2, fence=8, worker="w2"),
+        ended(16, attempts=2, cost_microusd=1042),
     ),
     "cancelled": (
-        _accepted(),
-        _final(
+        taken_in(),
+        ended(
             9.5,
-            **_NOBODY | {"state": JobState.CANCELLED},
+            **NOBODY | {"state": JobState.CANCELLED},
             error_code="cancelled",
             attempts=0,
             cost_microusd=0,
             price_source=None,
-            path=_left("cancelled"),
+            path=way("cancelled"),
         ),
     ),
     "expired": (
-        _accepted(),
-        *_call(0.004, 0.3, outcome=OutcomeKind.THROTTLED, http_status=429, retry_after_s=7200, **_FREE),
-        _final(
-            3600, **_NOBODY | {"state": JobState.EXPIRED}, error_code="expired", cost_microusd=0, path=_left("expired")
-        ),
+        taken_in(),
+        *called(0.004, 0.3, outcome=OutcomeKind.THROTTLED, http_status=429, retry_after_s=7200, **FREE),
+        ended(3600, **NOBODY | {"state": JobState.EXPIRED}, error_code="expired", cost_microusd=0, path=way("expired")),
     ),
     "downgraded": (
-        _accepted(),
-        _moved(0.1, reason=Reason.DISABLED, to_tier="ollama/small"),
-        *_call(0.2, 1.7, **{**_TO_OLLAMA, "attempt": 1, "fence": 7}, cost_microusd=0),
-        _final(
+        taken_in(),
+        went_on(0.1, reason=Reason.DISABLED, to_tier="ollama/small"),
+        *called(0.2, 1.7, **{**AT_OLLAMA, "attempt": 1, "fence": 7}, cost_microusd=0),
+        ended(
             1.7,
             **{
-                **_SERVED,
+                **SERVED,
                 "served_tier": "ollama/small",
                 "served_provider": "ollama",
                 "served_model": "qwen3",
@@ -289,12 +161,12 @@ HISTORIES: dict[str, Sequence[At]] = {
             fallback_reason=Reason.DISABLED,
             downgraded=True,
             cost_microusd=0,
-            path=_left("disabled", ("ollama/small", "ok")),
+            path=way("disabled", ("ollama/small", "ok")),
         ),
     ),
     "misrouted": (
-        _accepted(),
-        *_call(
+        taken_in(),
+        *called(
             0.004,
             0.7,
             outcome=OutcomeKind.MISROUTED,
@@ -302,47 +174,47 @@ HISTORIES: dict[str, Sequence[At]] = {
             response_region="us",
             upstream="azure",
         ),
-        _moved(0.7, reason=Reason.MISROUTED),
-        *_ANSWERED,
-        _final(
+        went_on(0.7, reason=Reason.MISROUTED),
+        *ANSWERED,
+        ended(
             3.25,
-            **_SERVED,
+            **SERVED,
             fallback_reason=Reason.MISROUTED,
             mismatch=True,
             cost_microusd=50,
-            path=_left("misrouted", ("anthropic/fast", "ok")),
+            path=way("misrouted", ("anthropic/fast", "ok")),
         ),
     ),
     "redriven": (
-        _accepted(),
-        At(42, accepted(_JOB, custom_id="t-17", policy_digest=POLICY, redriven=True)),
-        *_call(42.1, 43),
-        _final(43),
+        taken_in(),
+        At(42, accepted(JOB, custom_id="t-17", policy_digest=POLICY, redriven=True)),
+        *called(42.1, 43),
+        ended(43),
     ),
-    "rebuilt": (_accepted(), *_call(0.004, 0.8), _final(31, rebuilt=True, cost_microusd=None)),
+    "rebuilt": (taken_in(), *called(0.004, 0.8), ended(31, rebuilt=True, cost_microusd=None)),
     "erased": (
-        _accepted(),
-        *_call(0.004, 0.8),
-        _final(0.8),
+        taken_in(),
+        *called(0.004, 0.8),
+        ended(0.8),
         At(
             86_400,
             ErasureRecord(
-                job_id=_JOB, task_class="triage", scope="subject", erased=True, reason="asked for, ticket 12", by="ops"
+                job_id=JOB, task_class="triage", scope="subject", erased=True, reason="asked for, ticket 12", by="ops"
             ),
         ),
         At(
             172_800,
-            ErasureRecord(job_id=_JOB, task_class="triage", scope="job", erased=False, reason="once more", by="ops"),
+            ErasureRecord(job_id=JOB, task_class="triage", scope="job", erased=False, reason="once more", by="ops"),
         ),
     ),
     "poison": (
-        _accepted(),
-        *_call(
+        taken_in(),
+        *called(
             0.004,
             15.1,
             outcome=OutcomeKind.UNKNOWN,
             http_status=None,
-            **_NOTHING,
+            **NOTHING,
             usage_source="estimate",
             cost_microusd=None,
             duration_us=None,
@@ -352,35 +224,33 @@ HISTORIES: dict[str, Sequence[At]] = {
         At(
             15.1,
             QuarantinedRecord(
-                job_id=_JOB,
+                job_id=JOB,
                 tier="openai/fast",
                 reason="not a job that waits here",
                 policy_digest=POLICY,
                 raw_digest="a" * 64,
             ),
         ),
-        _final(15.2, **_NOBODY, error_code="poison", cost_microusd=1029, path=_left("lease_lost")),
+        ended(15.2, **NOBODY, error_code="poison", cost_microusd=1029, path=way("lease_lost")),
     ),
     "policy_changed": (
-        _accepted(),
-        *_call(0.004, 0.8, policy_digest=OTHER),
-        _final(0.8, policy_digest=OTHER),
+        taken_in(),
+        *called(0.004, 0.8, policy_digest=OTHER),
+        ended(0.8, policy_digest=OTHER),
     ),
-    "waits_in_queue": (_accepted(),),
-    "waits_for_call": (_accepted(), _call(0.004, 1)[0]),
+    "waits_in_queue": (taken_in(),),
+    "waits_for_call": (taken_in(), called(0.004, 1)[0]),
     "waits_held": (
-        _accepted(),
+        taken_in(),
         At(
             0.2,
-            held(
-                _JOB, tier="openai/fast", waits_for=("openai/fast",), reason=Reason.BREAKER_OPEN, policy_digest=POLICY
-            ),
+            held(JOB, tier="openai/fast", waits_for=("openai/fast",), reason=Reason.BREAKER_OPEN, policy_digest=POLICY),
         ),
     ),
-    "waits_moved": (_accepted(), *_call(0.004, 0.3, **_OVERLOADED), _moved(0.3)),
+    "waits_moved": (taken_in(), *called(0.004, 0.3, **OVERLOADED), went_on(0.3)),
     "waits_throttled": (
-        _accepted(),
-        *_call(0.004, 0.3, outcome=OutcomeKind.THROTTLED, http_status=429, retry_after_s=20, **_FREE),
+        taken_in(),
+        *called(0.004, 0.3, outcome=OutcomeKind.THROTTLED, http_status=429, retry_after_s=20, **FREE),
     ),
 }
 _TRIED: dict[str, Any] = {

@@ -13,7 +13,8 @@ import typer
 from audit_records import NOON, SECOND, accepted, final
 from ledger_model import Known, history, write
 from report_model import modelled
-from story_histories import HISTORIES, POLICY, TABLE
+from story_histories import HISTORIES
+from story_parts import POLICY, TABLE
 
 from pointsman_audit import FilterInvalid, Ledger, Month
 from pointsman_console.main import app

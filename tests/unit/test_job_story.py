@@ -8,14 +8,15 @@ import pytest
 from audit_records import NOON, SECOND
 from hypothesis import given
 from hypothesis import strategies as st
-from story_histories import HISTORIES, POLICIES, POLICY, STORIES, shown, story
+from story_histories import HISTORIES, STORIES, shown, story
+from story_parts import POLICIES, POLICY, TABLE
 
 from pointsman_audit.listing import as_told
 from pointsman_console.job_story import final_of, is_trial, tell_story
 from pointsman_console.printable import printable
 from pointsman_console.story_times import in_utc, read_time, span, time_of
 from pointsman_console.story_words import ERRORS, OUTCOMES, REASONS, error_words, hop_words, outcome_words, reason_words
-from pointsman_routes import OutcomeKind, Reason
+from pointsman_routes import OutcomeKind, Reason, RouteTable
 
 
 @pytest.mark.parametrize("name", HISTORIES)
@@ -103,7 +104,31 @@ def test_a_trial_is_no_job() -> None:
     assert is_trial(shown(HISTORIES["trial"]))
     named = [{**record, "job_id": "test-1"} for record in shown(HISTORIES["answered"])]
     assert not is_trial(named)
+    assert not is_trial(named[:1])
     assert not is_trial(shown(HISTORIES["answered"])[1:3])
+
+
+def test_a_tier_off_the_route() -> None:
+    """Of a tier where the job was called although it is not on the route, the policy's part says that it is not."""
+    astray = [
+        {**record, "tier": "ollama/large"} if "tier" in record else record for record in shown(HISTORIES["moved"])
+    ]
+    told = tell_story(astray, POLICIES)
+    assert told[-1] == "    ollama/large is not allowed: the configuration has no tier 'ollama/large'"
+    known = [{**record, "tier": "ollama/small"} if "tier" in record else record for record in astray]
+    shorter = TABLE.classes["triage"].model_copy(update={"route": ("openai/fast",)})
+    text = RouteTable(providers=TABLE.providers, classes={"triage": shorter}).policy
+    told = tell_story(known, {POLICY: replace(POLICIES[POLICY], policy=text)})
+    assert told[-1].startswith("    ollama/small is not allowed: 'ollama/small' is not on the route; ")
+
+
+def test_a_release_tells_how_long_it_was_waited() -> None:
+    """How long a job was held is told where the record of its hold is there, and of no other hold."""
+    records = shown(HISTORIES["held"])
+    again = [*records[:3], {**records[2], "seq": 44}]
+    told = "\n".join(tell_story(again, POLICIES))
+    assert told.count("released after 12m 34s: openai/fast is open") == 1
+    assert told.count("released: openai/fast is open") == 1
 
 
 @given(st.text())
