@@ -1,5 +1,6 @@
 """Where the ledger is: the URL a person writes, checked, and fit to be shown."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
@@ -11,6 +12,9 @@ _SQLITE = "sqlite:///"
 _POSTGRESQL = ("postgresql", "postgres")
 _REMEDY = "write sqlite:///path/to/ledger.db or postgresql://user:password@host/database"
 _HIDDEN = "***"
+_FILES = ("sslrootcert", "sslcert", "sslkey", "sslcrl")
+_SYSTEM = "system"
+"""What `sslrootcert` says for the certificates that the system trusts."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +34,8 @@ class LedgerAddress:
     """The PostgreSQL URI with its password; None for SQLite."""
     secrets: tuple[str, ...] = field(default=(), repr=False)
     """What must not be in any message."""
+    files: Mapping[str, Path] = field(default_factory=dict, repr=False)
+    """Files that PostgreSQL's URL names, by option."""
 
     @classmethod
     def parse(cls, url: str) -> Self:
@@ -38,6 +44,8 @@ class LedgerAddress:
         Raises:
             LedgerUrlInvalid: if it is neither of the two forms. The message does not repeat the URL.
         """
+        if "\0" in url:
+            raise LedgerUrlInvalid(f"the ledger's URL cannot be read; {_REMEDY}")
         if url.startswith(_SQLITE):
             return cls._sqlite(url.removeprefix(_SQLITE))
         scheme = url.partition("://")[0]
@@ -60,13 +68,27 @@ class LedgerAddress:
     def _postgresql(cls, url: str, parts: SplitResult) -> Self:
         if not parts.path.strip("/"):
             raise LedgerUrlInvalid("the ledger's URL names no database; write postgresql://user:password@host/database")
-        host = parts.hostname or ""
-        host = f"[{host}]" if ":" in host else host
-        port = f":{parts.port}" if parts.port else ""
-        user = f"{parts.username}@" if parts.username else ""
-        written = [secret for secret in (parts.password, *parse_qs(parts.query).get("password", ())) if secret]
+        # Not `hostname` and `port`: libpq takes several hosts, of which the first that answers is used.
+        login, _, hosts = parts.netloc.rpartition("@")
+        for host in hosts.split(","):
+            _check_host(urlsplit(f"//{host}"))
+        user, _, password = login.partition(":")
+        options = parse_qs(parts.query)
+        written = [secret for secret in (password, *options.get("password", ())) if secret]
         secrets = (url, *written, *(unquote(secret) for secret in written))
-        return cls(shown=f"postgresql://{user}{host}{port}{parts.path}", dsn=url, secrets=secrets)
+        shown = f"postgresql://{user}{'@' if user else ''}{hosts}{parts.path}"
+        files = {name: Path(options[name][-1]) for name in _FILES if name in options}
+        return cls(shown=shown, dsn=url, secrets=secrets, files=files)
+
+    def require_files(self) -> None:
+        """See that the files are there which the URL names for TLS; the driver does not say which one it misses.
+
+        Raises:
+            LedgerUrlInvalid: if one is not.
+        """
+        for name, path in self.files.items():
+            if not path.is_file() and str(path) != _SYSTEM:
+                raise LedgerUrlInvalid(f"the ledger's URL names a file that is not there: {name}={path}; correct it")
 
     def redact(self, text: str) -> str:
         """The text with every secret of this URL struck out."""
@@ -76,3 +98,9 @@ class LedgerAddress:
 
     def __str__(self) -> str:
         return self.shown
+
+
+def _check_host(host: SplitResult) -> None:
+    """See that a name can be looked up and a port is a number that a port can be; ValueError if not."""
+    (host.hostname or "").encode("idna")
+    _ = host.port

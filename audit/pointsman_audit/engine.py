@@ -43,6 +43,7 @@ def build_engine(
     dsn = address.dsn
 
     async def connect() -> "asyncpg.Connection[asyncpg.Record]":
+        address.require_files()
         connection = await asyncpg.connect(dsn, timeout=_CONNECT_S, command_timeout=statement_s)
         # To compile a question takes longer than to answer it. Not a parameter of the start: poolers refuse it there.
         await connection.execute("SET jit = off")

@@ -5,6 +5,7 @@ says is a defect (`LedgerRefused`), for waiting would hide it.
 """
 
 import sqlite3
+import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -26,15 +27,18 @@ LEDGER_FAULTS: tuple[type[Exception], ...] = (
 )
 """What a database call can raise."""
 
-_OUTAGE_CLASSES = frozenset({"08", "25", "28", "3D", "40", "53", "55", "57", "58", "XX"})
-"""SQLSTATE classes that pass: connection, read-only, log-in, no such database, rolled back, out of resources,
-object in use, shut down by an operator, I/O error, internal error. Source: PostgreSQL's appendix A."""
+_OUTAGE_CLASSES = frozenset({"08", "25", "28", "3D", "3F", "40", "53", "55", "57", "58", "XX"})
+"""SQLSTATE classes that pass: connection, read-only, log-in, no such database, no such schema, rolled back, out of
+resources, object in use, shut down by an operator, I/O error, internal error. Source: PostgreSQL's appendix A."""
+_URL_STATES = frozenset({"42704", "22023", "55P02"})
+"""What a server says to an option it does not know, or not with that value: it gets them from the URL alone."""
 _NOT_PERMITTED = "42501"
 _REMEDIES = {
     _NOT_PERMITTED: "its owner gives rights with `pointsman audit migrate --grant-recorder ROLE`, --grant-auditor or "
     "--grant-operator",
     "55P03": "another process has held a lock for too long, see which one hangs",
     "3D000": "create the database",
+    "3F000": "create the schema that is looked for",
     "28000": "correct the user in its URL",
     "28P01": "correct the password in its URL",
     "53100": "make room on its disk",
@@ -70,7 +74,7 @@ def ledger_faults(address: LedgerAddress) -> Iterator[None]:
 def _translate(address: LedgerAddress, error: Exception) -> PointsmanError:
     root = _root(error)
     reason = address.redact(_one_line(root))
-    if isinstance(root, asyncpg.exceptions.ClientConfigurationError):
+    if isinstance(root, asyncpg.ClientConfigurationError) or getattr(root, "sqlstate", None) in _URL_STATES:
         return LedgerUrlInvalid(f"the ledger's URL cannot be used: {reason}; write its options as libpq knows them")
     if _outage(error):
         says = "refuses this role" if not_permitted(error) else "does not answer"
@@ -84,6 +88,8 @@ def not_permitted(error: Exception) -> bool:
 
 
 def _remedy(address: LedgerAddress, root: BaseException) -> str:
+    if isinstance(root, ssl.SSLError):
+        return "see to the certificates that its URL names, and to the server's"
     if address.path is None:
         return _REMEDIES.get(getattr(root, "sqlstate", None) or "", "start it, or name another with --ledger")
     code = getattr(root, "sqlite_errorcode", None) or 0

@@ -10,7 +10,7 @@ from alembic.config import Config
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, inspect, text
 
-from .errors import LedgerNotMigrated, LedgerTooNew
+from .errors import LedgerNotMigrated, LedgerTooNew, LedgerUrlInvalid
 from .faults import LEDGER_FAULTS, not_permitted
 from .schema import VERSION_TABLE, metadata
 
@@ -64,6 +64,7 @@ def make(connection: Connection, name: str) -> None:
     if found is not None:
         _require(found, name)
         return
+    _refuse_foreign(connection, name)
     try:
         _upgrade(connection, Done())
     except LEDGER_FAULTS as error:
@@ -84,7 +85,9 @@ def migrate(connection: Connection, name: str, progress: MigrationProgress) -> M
     """
     _wait_for_turn(connection)
     found = _version(connection)
-    if found is not None:
+    if found is None:
+        _refuse_foreign(connection, name)
+    else:
         _refuse_newer(found, name)
     done = Done(progress)
     _upgrade(connection, done)
@@ -137,6 +140,16 @@ def _wait_for_turn(connection: Connection) -> None:
     if connection.dialect.name == "postgresql":
         connection.execute(text("SELECT set_config('lock_timeout', :longest, true)"), {"longest": _LONGEST_WAIT})
         connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _ADVISORY_LOCK})
+
+
+def _refuse_foreign(connection: Connection, name: str) -> None:
+    """See that nobody else's tables are where the ledger's are to be made."""
+    taken = sorted(set(metadata.tables) & set(inspect(connection).get_table_names()))
+    if taken:
+        raise LedgerUrlInvalid(
+            f"the database at {name} has a table of somebody else's, {taken[0]}, where the ledger wants one; "
+            "name another with --ledger"
+        )
 
 
 def _upgrade(connection: Connection, done: Done) -> None:

@@ -30,6 +30,8 @@ def test_sqlite_path_is_literal(url: str, path: Path) -> None:
         ("postgres://ana:s3cret@db.example/audit?sslmode=require", "postgresql://ana@db.example/audit"),
         ("postgresql://db.example/audit?user=ana&password=s3cret", "postgresql://db.example/audit"),
         ("postgresql://ana:s3cret@[::1]:5433/audit", "postgresql://ana@[::1]:5433/audit"),
+        ("postgresql://ana:s3cret@/audit?host=/run/postgresql", "postgresql://ana@/audit"),
+        ("postgresql://ana:s3cret@one:5433,[::1],two/audit", "postgresql://ana@one:5433,[::1],two/audit"),
     ],
 )
 def test_password_is_not_shown(url: str, shown: str) -> None:
@@ -60,6 +62,14 @@ def test_decoded_password_is_redacted() -> None:
         "postgresql://ana:s3cret@db.example/",
         "postgresql://ana:s3cret@db.example:port/audit",
         "postgresql://ana:s3cret@[::1/audit",
+        "postgresql://ana:s3cret@db.example:70000/audit",
+        "postgresql://ana:s3cret@db.example,other:port/audit",
+        f"postgresql://ana:s3cret@{'x' * 300}.example/audit",
+        "postgresql://ana:s3cret@db.example/au\0dit",
+        "postgresql+asyncpg://ana:s3cret@db.example/audit",
+        "sqlite:///led\0ger.db",
+        "sqlite://ledger.db",
+        "file:ledger.db",
     ],
 )
 def test_unusable_url_is_refused(url: str) -> None:
@@ -73,3 +83,15 @@ def test_unusable_url_is_refused(url: str) -> None:
     # urllib's own words repeat what it was given.
     assert refused.value.__cause__ is None
     assert refused.value.exit_code == 2
+
+
+def test_files_that_are_named(tmp_path: Path) -> None:
+    """A file for TLS that the URL names and that is not there is said by name, with its option; the others are not."""
+    (tmp_path / "there.crt").touch()
+    base = "postgresql://ana:s3cret@db.example/audit?sslmode=verify-full&sslrootcert="
+    LedgerAddress.parse("postgresql://ana@db.example/audit").require_files()
+    LedgerAddress.parse(f"{base}{tmp_path}/there.crt").require_files()
+    LedgerAddress.parse(f"{base}system").require_files()
+    with pytest.raises(LedgerUrlInvalid, match=r"sslkey=/no/where\.key; correct it") as refused:
+        LedgerAddress.parse(f"{base}{tmp_path}/there.crt&sslkey=/no/where.key").require_files()
+    assert "s3cret" not in str(refused.value)

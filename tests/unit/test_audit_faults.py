@@ -1,6 +1,7 @@
 """Which of a database's exceptions are outages, and that each becomes one of ours."""
 
 import sqlite3
+import ssl
 
 import asyncpg
 import pytest
@@ -99,6 +100,8 @@ def test_remedy_for_a_file(error: Exception, remedy: str) -> None:
         (asyncpg.InvalidPasswordError("x"), "; correct the password in its URL"),
         (asyncpg.InvalidAuthorizationSpecificationError("x"), "; correct the user in its URL"),
         (asyncpg.InvalidCatalogNameError("x"), "; create the database"),
+        (asyncpg.InvalidSchemaNameError("x"), "; create the schema that is looked for"),
+        (ssl.SSLCertVerificationError("x"), "; see to the certificates that its URL names, and to the server's"),
         (asyncpg.DiskFullError("x"), "; make room on its disk"),
         (asyncpg.LockNotAvailableError("x"), "; another process has held a lock for too long, see which one hangs"),
         (ConnectionRefusedError("x"), "; start it, or name another with --ledger"),
@@ -114,11 +117,9 @@ def test_remedy_for_a_server(error: Exception, remedy: str) -> None:
 
 def test_missing_rights() -> None:
     """A role that may not do something is told how the owner gives rights; it may be waited for."""
-    with pytest.raises(
-        LedgerUnavailable, match="ana@db.example/audit refuses this role: permission denied; "
-    ) as raised:
-        with ledger_faults(ADDRESS):
-            raise adapted(asyncpg.InsufficientPrivilegeError("permission denied"))
+    refusal = "refuses this role: permission denied; "
+    with pytest.raises(LedgerUnavailable, match=refusal) as raised, ledger_faults(ADDRESS):
+        raise adapted(asyncpg.InsufficientPrivilegeError("permission denied"))
     assert "`pointsman audit migrate --grant-recorder ROLE`" in str(raised.value)
 
 
@@ -146,10 +147,19 @@ def test_defect(error: Exception) -> None:
         raise error
 
 
-def test_options_the_driver_refuses() -> None:
-    """An option libpq does not know the value of is a mistake in the URL."""
-    with pytest.raises(LedgerUrlInvalid), ledger_faults(ADDRESS):
-        raise asyncpg.exceptions.ClientConfigurationError("`sslmode` parameter must be one of: disable, require")
+@pytest.mark.parametrize(
+    "error",
+    [
+        asyncpg.ClientConfigurationError("`sslmode` parameter must be one of: disable, require"),
+        asyncpg.UndefinedObjectError('unrecognized configuration parameter "foo"'),
+        asyncpg.InvalidParameterValueError('invalid value for parameter "statement_timeout": "soon"'),
+        asyncpg.CantChangeRuntimeParamError('parameter "port" cannot be changed without restarting the server'),
+    ],
+)
+def test_options_that_are_refused(error: Exception) -> None:
+    """An option that the driver or the server does not take is a mistake in the URL."""
+    with pytest.raises(LedgerUrlInvalid, match="the ledger's URL cannot be used: "), ledger_faults(ADDRESS):
+        raise error
 
 
 def test_reason_is_redacted_and_short() -> None:
