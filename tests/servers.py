@@ -180,6 +180,14 @@ class PostgresServer:
             self.process.wait()
             self.process = None
 
+    def freeze(self) -> None:
+        """Let it stand still, connections and all, as a machine does that has lost its disk."""
+        self._signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let it go on after a `freeze`."""
+        self._signal(signal.SIGCONT)
+
     def remove(self) -> None:
         """Stop it and remove its folder."""
         self.stop()
@@ -198,6 +206,12 @@ class PostgresServer:
         """Run statements as the superuser, in the database of a URL that this gave."""
         options = [word for statement in statements for word in ("--command", statement)]
         self._run("psql", "--quiet", "--no-psqlrc", "--set=ON_ERROR_STOP=1", url, *options)
+
+    def _signal(self, number: signal.Signals) -> None:
+        assert self.process is not None
+        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
+        for pid in (self.process.pid, *map(int, children)):
+            os.kill(pid, number)
 
     @property
     def _account(self) -> str | None:
