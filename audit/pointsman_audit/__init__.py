@@ -19,6 +19,9 @@ from .errors import (
     RoleUnfit,
 )
 from .examination import examine
+from .export import Export, begin_export, record_export
+from .export_form import ExportForm, TextWriter, Written, write_csv, write_jsonl, write_parquet, write_raw
+from .export_parquet import parquet_libraries
 from .finding import Finding, Verdict, What
 from .intake import Draft, Garbage, draft_of
 from .ledger import Ledger
@@ -49,6 +52,8 @@ __all__ = [
     "ContentIntake",
     "Draft",
     "Duty",
+    "Export",
+    "ExportForm",
     "FilterInvalid",
     "Finding",
     "Frame",
@@ -83,21 +88,30 @@ __all__ = [
     "SigningKey",
     "Spend",
     "SpendLine",
+    "TextWriter",
     "UnknownWord",
     "Verdict",
     "Verifier",
     "What",
     "Witnesses",
+    "Written",
     "append_checkpoint",
+    "begin_export",
     "canonical",
     "draft_of",
     "examine",
     "find_policy",
     "known_policies",
     "link",
+    "parquet_libraries",
     "public_path",
     "read_checkpoints",
     "read_public_keys",
+    "record_export",
     "report_month",
     "text_hash",
+    "write_csv",
+    "write_jsonl",
+    "write_parquet",
+    "write_raw",
 ]

@@ -4,10 +4,12 @@ from array import array
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
+from typing import NamedTuple
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from .errors import LedgerBroken
 from .listing import ShownRecord, as_listed
 from .record_filter import RecordFilter
 from .record_search import Search, begin, conditions, find, listed, one_of
@@ -18,23 +20,42 @@ Reading = Callable[[], AbstractAsyncContextManager[AsyncConnection]]
 """Gives a connection for a moment."""
 
 
+class Stored(NamedTuple):
+    """A record as it stands in the ledger."""
+
+    seq: int
+    hash: str
+    text: str
+    """Canonical JSON."""
+
+
 async def listing(reading: Reading, wanted: RecordFilter) -> AsyncIterator[ShownRecord]:
     """Records, oldest first; no connection is held between two pages."""
     async with reading() as connection:
         search = await begin(connection, wanted)
-    pages = _oldest(reading, search) if wanted.limit is None else _newest(reading, search, wanted.limit)
-    async for numbers in pages:
+    async for page in pages(reading, search, wanted.limit):
+        for record in page:
+            yield as_listed(wanted.kind, record.seq, record.text)
+
+
+async def pages(reading: Reading, search: Search, limit: int | None) -> AsyncIterator[list[Stored]]:
+    """What a search finds, oldest first, in pages; `limit` takes the newest."""
+    found = _oldest(reading, search) if limit is None else _newest(reading, search, limit)
+    async for numbers in found:
         async with reading() as connection:
-            bodies = await _bodies(connection, numbers)
-        for seq in numbers:
-            yield as_listed(wanted.kind, seq, bodies[seq])
+            page = await stored(connection, numbers)
+        yield page
 
 
 async def count(connection: AsyncConnection, wanted: RecordFilter) -> int:
     """How many records a listing would show."""
-    search = await begin(connection, wanted)
-    if wanted.limit is not None:
-        return len(await _newest_numbers(connection, search, wanted.limit))
+    return await count_found(connection, await begin(connection, wanted), wanted.limit)
+
+
+async def count_found(connection: AsyncConnection, search: Search, limit: int | None) -> int:
+    """How many records `pages` gives of a search."""
+    if limit is not None:
+        return len(await newest_numbers(connection, search, limit))
     found = len(search.inside)
     if search.facets:
         where = conditions(connection.dialect.name, in_batch=search.batch_id is not None)
@@ -56,13 +77,13 @@ async def _oldest(reading: Reading, search: Search) -> AsyncIterator[Sequence[in
 
 async def _newest(reading: Reading, search: Search, limit: int) -> AsyncIterator[Sequence[int]]:
     async with reading() as connection:
-        numbers = await _newest_numbers(connection, search, limit)
+        numbers = await newest_numbers(connection, search, limit)
     numbers.reverse()
     for first in range(0, len(numbers), PAGE):
         yield numbers[first : first + PAGE]
 
 
-async def _newest_numbers(connection: AsyncConnection, search: Search, limit: int) -> "array[int]":
+async def newest_numbers(connection: AsyncConnection, search: Search, limit: int) -> "array[int]":
     """Numbers of the newest records, newest first."""
     numbers = array("q")
     while len(numbers) < limit:
@@ -75,7 +96,17 @@ async def _newest_numbers(connection: AsyncConnection, search: Search, limit: in
     return numbers
 
 
-async def _bodies(connection: AsyncConnection, numbers: Sequence[int]) -> dict[int, str]:
-    query = text(f"SELECT seq, body FROM records WHERE seq {one_of(connection.dialect.name, 'numbers')}")
+async def stored(connection: AsyncConnection, numbers: Sequence[int]) -> list[Stored]:
+    """The records of these numbers, in this order.
+
+    Raises:
+        LedgerBroken: if one of them is not there any more.
+    """
+    among = one_of(connection.dialect.name, "numbers")
+    query = text(f"SELECT seq, record_hash, body FROM records WHERE seq {among}")
     rows = await connection.execute(query, {"numbers": listed(connection, list(numbers))})
-    return {row.seq: row.body for row in rows}
+    found = {row.seq: Stored(*row) for row in rows}
+    for seq in numbers:
+        if seq not in found:
+            raise LedgerBroken(f"record {seq} was in the ledger a moment ago and is gone; see `pointsman audit verify`")
+    return [found[seq] for seq in numbers]

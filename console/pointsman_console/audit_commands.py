@@ -8,6 +8,7 @@ import typer
 from pointsman_queue import Settings
 
 from . import (
+    audit_export_command,
     audit_list_command,
     audit_migrate_command,
     audit_policy_command,
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="Ask the ledger.", no_args_is_help=True, rich_markup_mode=None)
 audit_list_command.register(app)
+audit_export_command.register(app)
 audit_show_command.register(app)
 audit_migrate_command.register(app)
 audit_policy_command.register(app)
