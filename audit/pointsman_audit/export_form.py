@@ -1,14 +1,18 @@
 """In which form records are taken out, and the writing of each."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from enum import StrEnum
 from pathlib import Path
+
+from pointsman_routes import RecordKind
 
 from . import export_csv, export_jsonl
 from .export import Export, rows, texts
 from .export_parquet import ParquetFile
+from .exported_row import Row
 from .ledger import Ledger
-from .semantic_names import columns
+from .record_filter import ListedKind
+from .semantic_names import KIND, Column, columns, columns_of
 
 Written = Callable[[int], object]
 """Is told of each page how many records were in it."""
@@ -37,10 +41,10 @@ async def write_csv(ledger: Ledger, export: Export, write: Write, written: Writt
 
 
 async def write_jsonl(ledger: Ledger, export: Export, write: Write, written: Written) -> None:
-    """Write an export as JSON lines."""
-    named = columns(export.wanted.kind)
+    """Write an export as JSON lines; of all kinds together, each with the columns of its own."""
+    kind = export.wanted.kind
     async for page in rows(ledger, export):
-        write("".join(export_jsonl.line(named, row) for row in page).encode())
+        write("".join(export_jsonl.line(_columns(kind, row), row) for row in page).encode())
         written(len(page))
 
 
@@ -64,3 +68,7 @@ async def write_parquet(ledger: Ledger, export: Export, path: Path, written: Wri
             written(len(page))
     finally:
         file.close()
+
+
+def _columns(kind: ListedKind, row: Row) -> Sequence[Column]:
+    return columns_of(RecordKind(row[KIND])) if kind is ListedKind.ANY else columns(kind)

@@ -10,8 +10,8 @@ from .semantic_names import Column, Form
 
 
 def line(columns: Sequence[Column], row: Row) -> str:
-    """A row as an object with every column of its own kind of record, in order; what the record has not is null."""
-    named = {column.name: _value(column.form, row[column.name]) for column in columns if column.name in row}
+    """A row as an object with these columns, in order; what the record has not is null."""
+    named = {column.name: _value(column.form, row.get(column.name)) for column in columns}
     return json.dumps(named, ensure_ascii=False, separators=(",", ":")) + "\n"
 
 
