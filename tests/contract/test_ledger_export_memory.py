@@ -2,6 +2,7 @@
 
 import asyncio
 import tracemalloc
+from collections.abc import Callable
 from pathlib import Path
 
 import pyarrow
@@ -62,10 +63,13 @@ async def test_columns_wait_for_a_group_at_most(large: str, tmp_path: Path, monk
     most: list[int] = []
     async with Ledger.open(large) as ledger:
         for limit in (3_000, None):
-            held = [0]
+            held: list[int] = []
             found = await begin_export(ledger, RecordFilter(kind=ListedKind.ANY, limit=limit))
-            await write_parquet(
-                ledger, found, tmp_path / "x", lambda _, held=held: held.append(pyarrow.total_allocated_bytes())
-            )
+            await write_parquet(ledger, found, tmp_path / "x", watch(held))
             most.append(max(held))
     assert 0 < most[1] < 1.5 * most[0]
+
+
+def watch(held: list[int]) -> Callable[[int], None]:
+    """Notes after each page what Arrow holds."""
+    return lambda _: held.append(pyarrow.total_allocated_bytes())
