@@ -13,8 +13,9 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.util import find_spec
@@ -106,6 +107,11 @@ class RedisServer:
         )
         _wait_for((self.folder / "redis.sock").is_socket, self.process)
 
+    def admit_everybody(self) -> None:
+        """Let every account of this machine connect."""
+        self.folder.chmod(0o755)
+        (self.folder / "redis.sock").chmod(0o777)
+
     def kill(self) -> None:
         """End it as a crash would; its folder stays."""
         if self.process is not None:
@@ -180,6 +186,37 @@ class PostgresServer:
             self.process.wait()
             self.process = None
 
+    def own(self, folder: Path) -> None:
+        """Let the server write to a folder."""
+        if self._account is not None:
+            shutil.chown(folder, self._account, self._account)
+
+    @contextmanager
+    def guarded_role(self, password: str) -> Iterator[str]:
+        """A role that needs a password to log in; everybody else is trusted."""
+        name = f"guarded_{uuid.uuid4().hex[:8]}"
+        rules = self.folder / "data" / "pg_hba.conf"
+        trusting = rules.read_text()
+        self.command(self.url("postgres"), f"CREATE ROLE {name} LOGIN PASSWORD '{password}'")
+        try:
+            self._rule(f"local all {name} scram-sha-256\n{trusting}")
+            yield name
+        finally:
+            self._rule(trusting)
+            self.command(self.url("postgres"), f"DROP ROLE {name}")
+
+    def _rule(self, rules: str) -> None:
+        (self.folder / "data" / "pg_hba.conf").write_text(rules)
+        # Signals the server; a session that begins afterwards may still be let in by the old rules for a moment.
+        before = self._asked("SELECT pg_conf_load_time()")
+        self._asked("SELECT pg_reload_conf()")
+        assert self.process is not None
+        _wait_for(lambda: self._asked("SELECT pg_conf_load_time()") != before, self.process)
+
+    def _asked(self, query: str) -> str:
+        options = ("--no-psqlrc", "--tuples-only", "--command", query, self.url("postgres"))
+        return self._run("psql", *options)
+
     def freeze(self) -> None:
         """Let it stand still, connections and all, as a machine does that has lost its disk."""
         self._signal(signal.SIGSTOP)
@@ -222,7 +259,7 @@ class PostgresServer:
         asked = [str(self.binaries / "pg_isready"), "--quiet", f"--host={self.folder}", "--timeout=1"]
         return subprocess.run(asked, check=False).returncode == 0
 
-    def _run(self, program: str, *arguments: str) -> None:
+    def _run(self, program: str, *arguments: str) -> str:
         done = subprocess.run(
             [str(self.binaries / program), *arguments],
             cwd=self.folder,
@@ -234,6 +271,7 @@ class PostgresServer:
         )
         if done.returncode:
             raise ServerFailed(f"{program}: {done.stderr.strip()}")
+        return done.stdout
 
 
 def _redis_version(binary: Path) -> int:

@@ -44,12 +44,13 @@ _REMEDIES = {
     "53100": "make room on its disk",
 }
 """What to do, by SQLSTATE."""
+_CLOSED = "let this account write to the file, to those beside it (-wal, -shm) and to its folder"
 _SQLITE_REMEDIES = {
     sqlite3.SQLITE_BUSY: "see which other process holds the file",
     sqlite3.SQLITE_LOCKED: "see which other process holds the file",
     sqlite3.SQLITE_FULL: "make room on its disk",
-    sqlite3.SQLITE_READONLY: "let this account write to the file and its folder",
-    sqlite3.SQLITE_CANTOPEN: "let this account write to the file and its folder",
+    sqlite3.SQLITE_READONLY: _CLOSED,
+    sqlite3.SQLITE_CANTOPEN: _CLOSED,
     sqlite3.SQLITE_CORRUPT: "go back to a copy of the file that is whole",
 }
 """What to do, by the primary result code, the lower eight bits."""

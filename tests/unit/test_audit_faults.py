@@ -67,6 +67,9 @@ FULL, BUSY, READONLY, CANTOPEN, CORRUPT, NOTADB = 13, 5, 8, 14, 11, 26
 """Result codes of SQLite; https://www.sqlite.org/rescode.html."""
 
 
+CLOSED = "; let this account write to the file, to those beside it (-wal, -shm) and to its folder"
+
+
 def of_sqlite(code: int, text: str) -> exc.DBAPIError:
     """What sqlite3 raises for a result code."""
     error = sqlite3.OperationalError(text)
@@ -80,8 +83,8 @@ def of_sqlite(code: int, text: str) -> exc.DBAPIError:
         (of_sqlite(FULL, "database or disk is full"), "; make room on its disk"),
         (of_sqlite(BUSY, "database is locked"), "; see which other process holds the file"),
         (of_sqlite(BUSY | 5 << 8, "database is locked"), "; see which other process holds the file"),
-        (of_sqlite(READONLY, "readonly database"), "; let this account write to the file and its folder"),
-        (of_sqlite(CANTOPEN, "unable to open database file"), "; let this account write to the file and its folder"),
+        (of_sqlite(READONLY, "readonly database"), CLOSED),
+        (of_sqlite(CANTOPEN, "unable to open database file"), CLOSED),
         (of_sqlite(CORRUPT, "database disk image is malformed"), "; go back to a copy of the file that is whole"),
         (of_sqlite(NOTADB, "file is not a database"), "; see to the file, or name another with --ledger"),
     ],
