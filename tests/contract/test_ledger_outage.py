@@ -2,7 +2,7 @@
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, closing
 from datetime import timedelta
 from pathlib import Path
@@ -12,10 +12,10 @@ import pytest
 import servers
 from arq import ArqRedis
 from audit_records import accepted, put
-from recorder_parts import Waits, until_recorded
+from recorder_parts import Waits, until, until_recorded
 from structlog.testing import capture_logs
 
-from pointsman_audit import Ledger, LedgerBroken, LedgerUnavailable, ListedKind, Recorder, RecordFilter
+from pointsman_audit import Ledger, LedgerBroken, LedgerUnavailable, ListedKind, Recorder, RecordFilter, examine
 from pointsman_queue import Outbox, client, connect, keys
 from pointsman_routes import ServiceUnavailable, Wire
 
@@ -83,6 +83,44 @@ async def test_dead_postgresql_is_waited_for(
         assert await told(ledger) == IN_ORDER
     assert waits.asked == [0.5, 1.0, 2.0]
     assert events(logs) == ["recorder.started", "recorder.ledger_down", "recorder.ledger_up", "recorder.stopped"]
+
+
+async def test_stopped_under_load(postgres_server: servers.PostgresServer, postgres_url: str, redis: ArqRedis) -> None:
+    """PostgreSQL is stopped twice while jobs keep coming: none of them waits, and all arrive once and in order."""
+    waits = Waits()
+    enough = asyncio.Event()
+    written = 0
+
+    async def keep_coming() -> None:
+        nonlocal written
+        while not enough.is_set():
+            await put(redis, jobs(written + 1, written + 50))
+            written += 50
+            await asyncio.sleep(0.01)
+
+    def come(count: int) -> Callable[[], bool]:
+        return lambda: written >= count
+
+    async with Ledger.open(postgres_url, make=True) as ledger:
+        recorder = Recorder(Outbox(redis), ledger, sleep=waits.sleep)
+        async with running(recorder) as task:
+            coming = asyncio.create_task(keep_coming())
+            for times in (1, 2):
+                reached = recorder.recorded + 500
+                await until_recorded(recorder, reached, task)
+                postgres_server.stop()
+                try:
+                    await waits.begun(times)
+                    await until(come(written + 500))
+                finally:
+                    postgres_server.start()
+                waits.end()
+            enough.set()
+            await coming
+            await until_recorded(recorder, written, task)
+        assert await told(ledger) == [(number, f"job-{number}") for number in range(1, written + 1)]
+        assert (await examine(ledger, [], [])).ok
+    assert await redis.xlen(keys.OUTBOX) == 0
 
 
 async def test_locked_sqlite_is_waited_for(tmp_path: Path, redis: ArqRedis) -> None:
