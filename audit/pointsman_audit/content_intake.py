@@ -1,30 +1,138 @@
 """Content on its way into the ledger: which of it is kept, for how long, and what Redis may then drop."""
 
+import json
 from collections.abc import Sequence
+from typing import Any, Final
 
 import structlog
+from pydantic_core import from_json
 
-from pointsman_queue import Outbox
+from pointsman_queue import FUNCTION, Outbox, redis_errors
+from pointsman_routes import JobState, RecordKind
 
 from .content import Answered, Asked
 from .intake import Draft
 from .ledger import Ledger
-from .moment import Clock, utc_now
+from .moment import LATEST, Clock, to_micros, utc_now
+from .retention import Keeping, Retention
+
+_MARGIN_US: Final = 7 * 24 * 3600 * 1_000_000
+"""A job may end this long after its deadline, if nothing works for days; its end says when its content goes."""
+_LONGEST_SUBJECT = 256
+_encode = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
 
 log = structlog.get_logger()
 
 
 class ContentIntake:
-    """Stands between outbox and ledger."""
+    """Stands between outbox and ledger.
+
+    What a job asks is taken from its envelope when its acceptance is recorded, what it was answered from its result
+    when its end is; both are in Redis until then, however late that is. Under a policy that nobody knows nothing is
+    kept.
+    """
 
     def __init__(self, outbox: Outbox, ledger: Ledger, *, clock: Clock = utc_now) -> None:
         self._outbox = outbox
-        self._ledger = ledger
         self._clock = clock
+        self._retention = Retention(ledger)
 
     async def collect(self, drafts: Sequence[Draft]) -> tuple[tuple[Asked, ...], tuple[Answered, ...]]:
-        """What of these records' content is to be kept."""
-        return (), ()
+        """What of these records' content is to be kept.
+
+        Raises:
+            ServiceUnavailable: Redis or the ledger does not answer.
+        """
+        for draft in drafts:
+            if draft.policy is not None:
+                self._retention.learn(draft.body["policy_digest"], draft.policy)
+        begun: list[tuple[Draft, Keeping]] = []
+        ended: list[tuple[Draft, Keeping]] = []
+        for draft in drafts:
+            if draft.kind is RecordKind.ACCEPTED or draft.kind is RecordKind.FINAL:
+                keeping = await self._keeping(draft)
+                if keeping is not None:
+                    (begun if draft.kind is RecordKind.ACCEPTED else ended).append((draft, keeping))
+        now = to_micros(self._clock())
+        return await self._asked(begun, now), await self._answered(ended, now)
 
     async def drop(self, drafts: Sequence[Draft]) -> None:
-        """Let Redis drop the prompts that are in the ledger, or are not to be kept, and not needed any more."""
+        """Let Redis drop what succeeded jobs asked; what others asked may be asked again by hand."""
+        over = [draft.body["job_id"] for draft in drafts if _succeeded(draft)]
+        await self._outbox.drop_envelopes(over)
+
+    async def _keeping(self, draft: Draft) -> Keeping | None:
+        digest, task_class = draft.body["policy_digest"], draft.columns.facet.task_class
+        if not isinstance(digest, str) or task_class is None:
+            return None
+        return await self._retention.of(digest, task_class)
+
+    async def _asked(self, begun: Sequence[tuple[Draft, Keeping]], now: int) -> tuple[Asked, ...]:
+        wanted = [(draft, keeping) for draft, keeping in begun if keeping.keep_us or keeping.strict]
+        with redis_errors():
+            envelopes = await self._outbox.envelopes([draft.body["job_id"] for draft, _ in wanted])
+        found = []
+        for draft, keeping in wanted:
+            job_id, facet, at = draft.columns.job_id or "", draft.columns.facet, draft.columns.at
+            opened = open_envelope(envelopes.get(draft.body["job_id"]))
+            if opened is None:
+                continue
+            line, salt, subject = opened
+            over = min(LATEST, at + keeping.deadline_us + keeping.keep_us + _MARGIN_US)
+            found.append(Asked(job_id, facet.task_class or "", subject, salt, line, now, over))
+        if len(found) < len(wanted):
+            log.warning("recorder.prompts_missing", count=len(wanted) - len(found))
+        return tuple(found)
+
+    async def _answered(self, ended: Sequence[tuple[Draft, Keeping]], now: int) -> tuple[Answered, ...]:
+        succeeded = [draft.body["job_id"] for draft, keeping in ended if keeping.keep_us and _succeeded(draft)]
+        with redis_errors():
+            lines = await self._outbox.results(succeeded)
+        if len(lines) < len(succeeded):
+            log.warning("recorder.answers_missing", count=len(succeeded) - len(lines))
+        found = []
+        for draft, keeping in ended:
+            line = lines.get(draft.body["job_id"]) if keeping.keep_us and _succeeded(draft) else None
+            over = min(LATEST, draft.columns.at + keeping.keep_us) if keeping.keep_us else None
+            answer = None if line is None else _text(line)
+            found.append(Answered(draft.columns.job_id or "", draft.columns.facet.task_class or "", answer, now, over))
+        return tuple(found)
+
+
+def open_envelope(envelope: bytes | None) -> tuple[str, str | None, str | None] | None:
+    """The job's line, the salt of its digests and whom it is about; None if the envelope holds no job.
+
+    Only its shape is looked at: whoever reads the line again validates it then.
+    """
+    if envelope is None:
+        return None
+    try:
+        found = from_json(envelope, allow_inf_nan=False)
+        line = found["a"][0]
+        if found["f"] != FUNCTION or not isinstance(line, dict):
+            return None
+        text = _encode(line)
+        text.encode()
+    except (ValueError, KeyError, IndexError, TypeError, RecursionError):
+        return None
+    named = found.get("k")
+    salt = named.get("salt") if isinstance(named, dict) else None
+    return text, salt if isinstance(salt, str) and salt and "\0" not in salt else None, _subject(line)
+
+
+def _subject(line: dict[str, Any]) -> str | None:
+    """Whom the job is about, as its metadata say under `subject`."""
+    metadata = line.get("metadata")
+    subject = metadata.get("subject") if isinstance(metadata, dict) else None
+    if not isinstance(subject, str) or not 0 < len(subject) <= _LONGEST_SUBJECT or "\0" in subject:
+        return None
+    return subject
+
+
+def _succeeded(draft: Draft) -> bool:
+    return draft.kind is RecordKind.FINAL and draft.columns.facet.state == JobState.SUCCEEDED
+
+
+def _text(line: bytes) -> str:
+    """A result line as a text column can hold it; a line that Pointsman wrote is left as it is."""
+    return line.decode("utf-8", "backslashreplace").replace("\0", "\\x00")

@@ -10,7 +10,16 @@ from arq import ArqRedis
 from redis.asyncio.client import Pipeline
 from redis.exceptions import ExecAbortError, OutOfMemoryError
 
-from pointsman_routes import ConfigError, PolicyRecord, Problem, QueueFull, Record, RouteTable, ServiceUnavailable
+from pointsman_routes import (
+    ConfigError,
+    JobState,
+    PolicyRecord,
+    Problem,
+    QueueFull,
+    Record,
+    RouteTable,
+    ServiceUnavailable,
+)
 
 from . import keys
 from .connection import redis_errors
@@ -226,10 +235,21 @@ class Outbox:
         return {job_id: envelope for job_id, envelope in zip(job_ids, found, strict=True) if envelope is not None}
 
     async def drop_envelopes(self, job_ids: Sequence[str]) -> None:
-        """Drop the envelopes of some jobs; of none that may still be claimed."""
-        if job_ids:
-            with redis_errors():
-                await self._redis.unlink(*(keys.ENVELOPE + job_id for job_id in job_ids))
+        """Drop the envelopes of some jobs, unless they have been taken in anew and are to be claimed."""
+        if not job_ids:
+            return
+        with redis_errors():
+            async with self._redis.pipeline(transaction=False) as pipe:
+                for job_id in job_ids:
+                    pipe.hget(keys.JOB + job_id, "state")
+                states = await pipe.execute()
+            over = [job_id for job_id, state in zip(job_ids, states, strict=True) if state is None or _is_final(state)]
+            if over:
+                await self._redis.unlink(*(keys.ENVELOPE + job_id for job_id in over))
+
+
+def _is_final(state: bytes) -> bool:
+    return any(state == known.value.encode() for known in JobState if known.final)
 
 
 def _policy_record(role: Literal["producer", "worker"], table: RouteTable, previous: str | None, by: str) -> str:
