@@ -29,7 +29,7 @@ _CLOSING = ("401", "402", "403", "model")
 
 def _canary(number: int) -> str:
     """A key like none other: its middle is nowhere else."""
-    return f"canary-{number * 0x9E3779B97F4A7C15 % 2**96:024x}"
+    return f"canary-{(number + 1) * 0x9E3779B97F4A7C15F39CC0605CEDC835 % 2**96:024x}"
 
 
 class _Parrot(BaseHTTPRequestHandler):
