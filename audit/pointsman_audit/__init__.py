@@ -21,7 +21,6 @@ from .errors import (
 from .examination import examine
 from .export import Export, begin_export, record_export
 from .export_form import ExportForm, TextWriter, Written, write_csv, write_jsonl, write_parquet, write_raw
-from .export_parquet import parquet_libraries
 from .finding import Finding, Verdict, What
 from .intake import Draft, Garbage, draft_of
 from .ledger import Ledger
@@ -103,7 +102,6 @@ __all__ = [
     "find_policy",
     "known_policies",
     "link",
-    "parquet_libraries",
     "public_path",
     "read_checkpoints",
     "read_public_keys",

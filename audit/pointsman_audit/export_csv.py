@@ -17,6 +17,7 @@ from .exported_row import Row
 from .moment import to_iso
 from .semantic_names import Column, Form
 
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 LINE_END: Final = "\r\n"
 """As RFC 4180 wants it."""
 
@@ -64,5 +65,5 @@ def _cell(form: Form, value: Any) -> str:
         case Form.MOMENT:
             return to_iso(value)
         case Form.TEXTS | Form.STEPS | Form.OBJECT:
-            text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+            text = _encode(value)
     return '"' + guarded(text).replace('"', '""') + '"'

@@ -33,7 +33,7 @@ class ParquetFile:
         Raises:
             UsageProblem: if pyarrow is not installed.
         """
-        arrow, parquet = parquet_libraries()
+        arrow, parquet = _libraries()
         self._arrow = arrow
         self._columns = columns
         self._schema = arrow.schema(
@@ -66,7 +66,7 @@ class ParquetFile:
         self._waiting, self._rows = [], 0
 
 
-def parquet_libraries() -> tuple[ModuleType, ModuleType]:
+def _libraries() -> tuple[ModuleType, ModuleType]:
     """The two parts of pyarrow that are needed.
 
     Raises:

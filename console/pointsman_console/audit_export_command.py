@@ -140,12 +140,8 @@ def _form(given: str | None, output: Path | None, *, raw: bool) -> str:
         raise UsageProblem(f"say in which form: --format {known}")
     if raw and form != "jsonl":
         raise UsageProblem(f"--raw is JSON lines; leave out --format {form}")
-    if form == "parquet":
-        if output is None:
-            raise UsageProblem("Parquet needs a file; name it with --output")
-        from pointsman_audit import parquet_libraries
-
-        parquet_libraries()
+    if form == "parquet" and output is None:
+        raise UsageProblem("Parquet needs a file; name it with --output")
     return form
 
 

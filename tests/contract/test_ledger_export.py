@@ -279,8 +279,9 @@ async def test_parquet_says_what_it_is_of(ledger: Ledger, tmp_path: Path, monkey
         "pointsman.names": NAMES,
     }
     groups = [file.metadata.row_group(number).num_rows for number in range(file.metadata.num_row_groups)]
-    assert sum(groups) == head.seq
-    assert all(20 <= size < 27 for size in groups[:-1])
+    assert sum(groups) == head.seq > 3 * 27
+    assert len(groups) > 3
+    assert all(20 <= size < 27 for size in groups[:-1]), groups
 
 
 async def test_nothing_found(ledger: Ledger, tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from pointsman_audit import GENESIS, Head, ListedKind, draft_of, link
 from pointsman_audit.columns import time_name
 from pointsman_audit.exported_row import Row, read_vendors, row_of
 from pointsman_audit.intake import CONTRACT
+from pointsman_audit.moment import LATEST
 from pointsman_audit.record_pages import Stored
 from pointsman_audit.semantic_names import (
     CONVENTIONAL,
@@ -247,6 +248,38 @@ def test_vendor_is_the_policys(provider: str | None, digest: str, named: tuple[s
         assert row["pointsman.provider"] == provider
 
 
+def test_a_call_under_the_conventions_names() -> None:
+    """What a call was, asked for, answered with and used stands under the attribute that means it."""
+    row = exported(
+        finished(
+            "j1", model="asked", response_model="answered", http_status=299, input_tokens=1, cached_input_tokens=2,
+            cache_write_tokens=3, output_tokens=4, reasoning_tokens=5, provider="main", policy_digest="p" * 64,
+        )
+    )  # fmt: skip
+    assert {name: value for name, value in row.items() if not name.startswith("pointsman.")} == {
+        "timestamp": NOON,
+        "gen_ai.operation.name": "chat",
+        "gen_ai.provider.name": "openai",
+        "gen_ai.request.model": "asked",
+        "gen_ai.response.model": "answered",
+        "gen_ai.response.finish_reasons": None,
+        "gen_ai.usage.input_tokens": 1,
+        "gen_ai.usage.cache_read.input_tokens": 2,
+        "gen_ai.usage.cache_creation.input_tokens": 3,
+        "gen_ai.usage.output_tokens": 4,
+        "gen_ai.usage.reasoning.output_tokens": 5,
+        "http.response.status_code": 299,
+        "error.type": None,
+    }
+
+
+def test_a_job_under_the_conventions_names() -> None:
+    """Of a job: the model asked for is the primary's, the one of the response is that which answered."""
+    row = exported(final("j1", requested_model="asked", served_model="answered", input_tokens=6, output_tokens=7))
+    assert (row["gen_ai.request.model"], row["gen_ai.response.model"]) == ("asked", "answered")
+    assert (row["gen_ai.usage.input_tokens"], row["gen_ai.usage.output_tokens"]) == (6, 7)
+
+
 @pytest.mark.parametrize("outcome", list(OutcomeKind))
 def test_error_type(outcome: OutcomeKind) -> None:
     """A call's error is its outcome; where there was an answer, there was no error."""
@@ -299,3 +332,40 @@ def test_nothing_a_record_says_is_lost(kind: str, changed: dict[str, Any]) -> No
 def test_records_of_the_contract_fit(kind: str) -> None:
     """A record as it is written today has a column for everything."""
     assert exported(SAMPLES[kind])[OTHER] is None
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("job_id", 7),
+        ("job_id", ["j1"]),
+        ("attempt", True),
+        ("attempt", 1.0),
+        ("attempt", "1"),
+        ("attempt", 2**63),
+        ("http_status", "=1+1"),
+        ("retry_after_s", True),
+        ("retry_after_s", "soon"),
+        ("counted", 1),
+        ("started_at", -1),
+        ("started_at", LATEST + 1),
+        ("started_at", True),
+        ("started_at", "2026-01-01"),
+        ("finish_reason", [1]),
+        ("finish_reason", {}),
+    ],
+)
+def test_another_form_is_no_value(field: str, value: object) -> None:
+    """A value that is not of its column's form is in no column; it is in `pointsman.other`, as it was."""
+    body = {**draft_of(SAMPLES["attempt_finished"], NOON).body, field: value}
+    row = row_of(Stored(7, "h", ""), body, BOOK)
+    assert row[CONVENTIONAL.get(field, f"pointsman.{field}")] is None
+    assert row[OTHER] == {field: value}
+
+
+@pytest.mark.parametrize("path", [[{"tier": "a/b"}], [{"tier": "a/b", "reason": 1}], [["a/b"]], "a/b", {"tier": "a/b"}])
+def test_another_path_is_no_path(path: object) -> None:
+    """A path that is not made of tiers and reasons is in `pointsman.other`."""
+    row = row_of(Stored(7, "h", ""), {**draft_of(SAMPLES["final"], NOON).body, "path": path}, BOOK)
+    assert row["pointsman.path"] is None
+    assert row[OTHER] == {"path": path}
