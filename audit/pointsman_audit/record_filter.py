@@ -121,6 +121,9 @@ class RecordFilter:
             moment: datetime | None = getattr(self, name)
             if moment is not None and moment.utcoffset() is None:
                 raise FilterInvalid(f"{name} has no time zone; write it as 2025-01-31T09:30:00Z")
+        for name in (*WORDS, "job_id", "batch_id", "custom_id"):
+            if not _is_text(getattr(self, name)):
+                raise FilterInvalid(f"{name} is not UTF-8, so no record has it; write it as text")
         if self.limit is not None and self.limit < 1:
             raise FilterInvalid(f"a limit of {self.limit} shows nothing; write 1 or more, or leave it out")
 
@@ -133,3 +136,12 @@ class RecordFilter:
     def flags(self) -> dict[str, bool]:
         """The flags asked for, by their names."""
         return {name: value for name in FLAGS if (value := getattr(self, name)) is not None}
+
+
+def _is_text(value: str | None) -> bool:
+    """Whether a database can be asked for it: bytes of a command line that are no UTF-8 come as half characters."""
+    try:
+        (value or "").encode()
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -123,7 +123,7 @@ def export(
         see_to(_OPTION, output, force=force)
     elif force:
         raise UsageProblem("--force goes with --output; without a file nothing is replaced")
-    order = _Order(wanted=wanted, form=chosen, raw=raw, output=output, force=force, by=by or _user())
+    order = _Order(wanted=wanted, form=chosen, raw=raw, output=output, force=force, by=_user(by))
     raise typer.Exit(asyncio.run(_export(context.obj, order)))
 
 
@@ -145,7 +145,10 @@ def _form(given: str | None, output: Path | None, *, raw: bool) -> str:
     return form
 
 
-def _user() -> str:
+def _user(by: str | None) -> str:
+    if by:
+        # Bytes that are no UTF-8 come as half characters, which no record can hold.
+        return by.encode(errors="backslashreplace").decode()
     try:
         name = getpass.getuser()
     except (KeyError, OSError):

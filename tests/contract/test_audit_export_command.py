@@ -188,6 +188,15 @@ def test_who(export: Run, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
         export("--output", "y.csv")
 
 
+def test_a_name_that_is_no_text(export: Run, url: str) -> None:
+    """Bytes of the command line that are no UTF-8 are spelled out in the record, and refused as a filter."""
+    assert not export("--output", "x.csv", "--by", "ann\udcff")
+    assert [act["by"] for act in acts(url)] == ["ann\\udcff"]
+    for option in ("--job", "--model", "--batch", "--custom-id"):
+        with pytest.raises(UsageProblem, match="not UTF-8"):
+            export("--output", "y.csv", option, "\udcff")
+
+
 def test_standard_output_holds_the_export(export: Run, capsys: pytest.CaptureFixture[str]) -> None:
     """Standard output has the records and nothing else; what is said about them is on standard error."""
     assert not export("--format", "jsonl")
