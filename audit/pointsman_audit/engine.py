@@ -22,6 +22,9 @@ STATEMENT_S = 60.0
 """Most seconds for a statement; a frozen PostgreSQL is noticed after this long."""
 _LOCKED = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 _LOCKED_PAUSE_S = 0.02
+_CACHE_KIB = 32 * 1024
+_CHECKPOINT_PAGES = 10_000
+"""SQLite's own is 1,000: a batch of as many records would have its pages copied into the file at once."""
 
 
 def build_engine(
@@ -111,6 +114,10 @@ def _tune_sqlite(engine: AsyncEngine, busy_timeout: timedelta) -> None:
         cursor.execute(f"PRAGMA busy_timeout = {milliseconds}")
         # FULL: a committed record is dropped from Redis, so it must be on the disk.
         cursor.execute("PRAGMA synchronous = FULL")
+        # Job ids are random, so a batch touches pages all over the file. Measured at 5 million records, the two
+        # together: a fifth more records a second; the file beside the ledger grows to about 45 MB.
+        cursor.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
+        cursor.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")
         cursor.close()
 
     @event.listens_for(engine.sync_engine, "begin")

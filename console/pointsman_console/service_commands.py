@@ -1,6 +1,7 @@
 """`pointsman worker`, `recorder` and `up`: the processes of the line."""
 
 import asyncio
+import gc
 import signal
 from typing import Annotated
 
@@ -68,6 +69,8 @@ async def _worker(settings: Settings, tiers: list[str], slots: int | None, grace
 
 async def _recorder(settings: Settings) -> int:
     async with open_recorder(settings) as running:
+        # What is loaded by now stays: going through it again and again for garbage takes a seventh of the time.
+        gc.freeze()
         for number in _STOP_SIGNALS:
             asyncio.get_running_loop().add_signal_handler(number, running.stop)
         await running.run()
