@@ -13,7 +13,7 @@ from queue_cases import Line, new_job
 from redis.exceptions import ResponseError
 
 from pointsman_audit.intake import LONGEST_RECORD as LONGEST_IN_THE_LEDGER
-from pointsman_queue import START, Outbox, connect
+from pointsman_queue import START, Outbox, connect, keys
 from pointsman_queue.outbox import LONGEST_RECORD, entry_order
 from pointsman_routes import ConfigError, ExportRecord, QueueFull, RouteTable, ServiceUnavailable
 
@@ -56,15 +56,20 @@ def test_ids_compare_as_numbers() -> None:
 
 
 async def test_envelopes(redis: ArqRedis) -> None:
-    """The recorder gets the envelopes that are here, and drops those it names and no others."""
+    """The recorder gets the envelopes that are here, and drops those it names of jobs that are over, and no others."""
     line, outbox = await Line.of(redis), Outbox(redis)
     jobs = [new_job(name) for name in "abc"]
     await line.enqueue(*jobs)
     assert await outbox.envelopes(["a", "gone", "b"]) == {"a": jobs[0].envelope, "b": jobs[1].envelope}
     assert await outbox.envelopes([]) == {}
-    await outbox.drop_envelopes(["a", "gone"])
+    for name, state in {"a": "succeeded", "b": "leased", "c": "failed"}.items():
+        await redis.hset(keys.JOB + name, "state", state)  # type: ignore[misc]  # typed for both clients
+    await outbox.drop_envelopes(["a", "b", "gone"])
     await outbox.drop_envelopes([])
     assert set(await outbox.envelopes(["a", "b", "c"])) == {"b", "c"}
+    await redis.delete(keys.JOB + "b")
+    await outbox.drop_envelopes(["b"])
+    assert set(await outbox.envelopes(["a", "b", "c"])) == {"c"}
 
 
 async def test_the_mark_moves_with_the_trim(redis: ArqRedis) -> None:
