@@ -18,7 +18,7 @@ unexport PIP_USER PIP_TARGET PIP_PREFIX PIP_ROOT PIP_CONSTRAINT PIP_REQUIREMENT 
 	PIP_REQUIRE_VIRTUALENV PIP_NO_DEPS PIP_NO_BUILD_ISOLATION PIP_USE_PEP517 PIP_DRY_RUN PIP_IGNORE_INSTALLED PIP_PYTHON \
 	PYTHONPATH PYTHONHOME VIRTUAL_ENV
 
-.PHONY: help install demo up test check lint types imports bench bench-limits residency lock format clean
+.PHONY: help install demo up test check lint types imports bench bench-ledger bench-limits residency lock format clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -57,6 +57,9 @@ bench: install ## Measure speed; prints a table and what it ran on
 
 bench-limits: install ## Measure how close to a vendor's limit the workers drive; about 20 minutes
 	$(BIN)/python -m benchmarks.limits
+
+bench-ledger: install ## Measure recording, asking and verifying at five million records; about half an hour
+	PYTHONPATH=tests $(BIN)/python -m benchmarks.ledger
 
 residency: install ## Send random jobs through a million random configurations; none may go where its class may not
 	$(BIN)/python tests/residency_walk.py

@@ -19,6 +19,7 @@ from .retention import Keeping, Retention
 _MARGIN_US: Final = 7 * 24 * 3600 * 1_000_000
 """A job may end this long after its deadline, if nothing works for days; its end says when its content goes."""
 _LONGEST_SUBJECT = 256
+_ENDS_OF_LIFE = frozenset({RecordKind.ACCEPTED, RecordKind.FINAL})
 _encode = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
 
 log = structlog.get_logger()
@@ -46,13 +47,14 @@ class ContentIntake:
         for draft in drafts:
             if draft.policy is not None:
                 self._retention.learn(draft.body["policy_digest"], draft.policy)
+        lives = [draft for draft in drafts if draft.kind in _ENDS_OF_LIFE]
+        await self._retention.load(digest for draft in lives if isinstance(digest := draft.body["policy_digest"], str))
         begun: list[tuple[Draft, Keeping]] = []
         ended: list[tuple[Draft, Keeping]] = []
-        for draft in drafts:
-            if draft.kind is RecordKind.ACCEPTED or draft.kind is RecordKind.FINAL:
-                keeping = await self._keeping(draft)
-                if keeping is not None:
-                    (begun if draft.kind is RecordKind.ACCEPTED else ended).append((draft, keeping))
+        for draft in lives:
+            keeping = self._keeping(draft)
+            if keeping is not None:
+                (begun if draft.kind is RecordKind.ACCEPTED else ended).append((draft, keeping))
         now = to_micros(self._clock())
         return await self._asked(begun, now), await self._answered(ended, now)
 
@@ -61,11 +63,11 @@ class ContentIntake:
         over = [draft.body["job_id"] for draft in drafts if _succeeded(draft)]
         await self._outbox.drop_envelopes(over)
 
-    async def _keeping(self, draft: Draft) -> Keeping | None:
+    def _keeping(self, draft: Draft) -> Keeping | None:
         digest, task_class = draft.body["policy_digest"], draft.columns.facet.task_class
         if not isinstance(digest, str) or task_class is None:
             return None
-        return await self._retention.of(digest, task_class)
+        return self._retention.of(digest, task_class)
 
     async def _asked(self, begun: Sequence[tuple[Draft, Keeping]], now: int) -> tuple[Asked, ...]:
         wanted = [(draft, keeping) for draft, keeping in begun if keeping.keep_us or keeping.strict]

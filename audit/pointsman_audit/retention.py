@@ -1,6 +1,7 @@
 """What of a class's content a policy lets the ledger keep, and for how long."""
 
 import json
+from collections.abc import Iterable
 from datetime import timedelta
 from typing import Any, NamedTuple
 
@@ -45,15 +46,18 @@ class Retention:
         self._known[digest] = read_keeping(policy)
         self._unknown.discard(digest)
 
-    async def of(self, digest: str, task_class: str) -> Keeping | None:
-        """How the class's content is kept; None where the policy, or the class in it, is not known: then nothing is."""
-        if digest not in self._known:
+    async def load(self, digests: Iterable[str]) -> None:
+        """Look up policies that are not known yet, once each; one that the ledger does not have may come later."""
+        for digest in set(digests) - self._known.keys():
             policy = await self._ledger.policy(digest)
             if policy is None:
                 self._not_known(digest)
-                return None
-            self.learn(digest, policy)
-        return self._known[digest].get(task_class)
+            else:
+                self.learn(digest, policy)
+
+    def of(self, digest: str, task_class: str) -> Keeping | None:
+        """How the class's content is kept; None where the policy, or the class in it, is not known: then nothing is."""
+        return self._known.get(digest, {}).get(task_class)
 
     def _not_known(self, digest: str) -> None:
         if digest in self._unknown:
