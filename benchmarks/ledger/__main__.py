@@ -95,6 +95,7 @@ async def tamperings(seed: int) -> list[Measurement]:
         f"{figures.found:,} of {figures.tamperings:,} found: {figures.exact:,} exactly, {figures.within:,} in a range"
     )
     whole = figures.found == figures.tamperings and not figures.wrong
+    alarms = f"{len(figures.false_alarms)} false alarms in {figures.honest:,}"
     return [
         line(f"tamperings, seed {seed}", shown, "all", whole),
         line("honest ledgers", alarms, "0", not figures.false_alarms),
