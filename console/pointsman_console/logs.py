@@ -10,9 +10,9 @@ from structlog.typing import EventDict, Processor, WrappedLogger
 ALLOWED = frozenset(
     {
         "event", "level", "timestamp", "exception",
-        "attempts", "by", "command", "count", "cursor", "done", "entry_id", "error", "exit_code", "fence",
+        "attempts", "batch_id", "by", "command", "count", "cursor", "done", "entry_id", "error", "exit_code", "fence",
         "given_back", "job_id", "key_id", "ledger", "name", "path", "pid", "provider", "reason", "seq", "settlements",
-        "source", "tier", "tiers", "to", "url", "wait_s", "worker",
+        "source", "task_class", "tier", "tiers", "to", "url", "wait_s", "worker",
     }
 )  # fmt: skip
 """What may stand in a log line. Anything else is dropped, however it came to be there."""

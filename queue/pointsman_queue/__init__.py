@@ -7,10 +7,13 @@ from .job_queue import Admission, BatchProgress, JobQueue, NewJob
 from .lease import Claim, Lease, Renewal
 from .outbox import START, Outbox, OutboxEntry, Standing, entry_order
 from .outcome_rates import OutcomeRates
+from .overdue_leases import OverdueLeases
 from .overview import JobView, Observer, Overview, TierLoad
+from .reconciler_turn import ReconcilerTurn, Turn
 from .scripts import script_text
 from .settings import Settings
 from .settlement import Heard, Settlement, SettleStep
+from .standing_of_jobs import JobPlaces, Remains, Whereabouts
 from .switchboard import Openings, Switchboard
 from .tier_profile import TierProfile
 from .tier_queue import HEARTBEAT_S, LEASE_S, TierQueue
@@ -28,6 +31,7 @@ __all__ = [
     "Claim",
     "Gate",
     "Heard",
+    "JobPlaces",
     "JobQueue",
     "JobView",
     "LearnedLimit",
@@ -39,7 +43,10 @@ __all__ = [
     "Outbox",
     "OutboxEntry",
     "OutcomeRates",
+    "OverdueLeases",
     "Overview",
+    "ReconcilerTurn",
+    "Remains",
     "Renewal",
     "Settings",
     "SettleStep",
@@ -49,7 +56,9 @@ __all__ = [
     "TierLoad",
     "TierProfile",
     "TierQueue",
+    "Turn",
     "WakeUps",
+    "Whereabouts",
     "client",
     "connect",
     "decode_envelope",

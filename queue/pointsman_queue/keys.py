@@ -22,6 +22,7 @@
     pointsman:recorded          string  the outbox entry up to which the ledger has committed; only grows
     pointsman:policy:<role>     string  digest of the policy last announced; role: producer or worker
     pointsman:worker:<worker>   string  health of a living worker; expires
+    pointsman:reconciler        string  the reconciler that is at work; expires
     pointsman:wake:<tier>       channel a tier has work
 
 Standalone Redis or Sentinel: scripts build key names from these prefixes, which Redis Cluster does not allow.
@@ -48,4 +49,5 @@ OUTBOX_SOURCE = "pointsman:outbox:source"
 RECORDED = "pointsman:recorded"
 POLICY = "pointsman:policy:"
 WORKER = "pointsman:worker:"
+RECONCILER = "pointsman:reconciler"
 WAKE = "pointsman:wake:"

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Awaitable, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import cast
+from typing import Any, cast
 
 from arq import ArqRedis
 
@@ -53,16 +53,27 @@ class TierQueue:
             ServiceUnavailable: Redis does not answer. What it may have leased comes back when the lease ends.
         """
         conf, account_conf = self._confs_of(profile)
+        # Whoever does not know a tier says nothing of its limits, nor of its account's.
+        confs = {} if profile.removed else {"conf": conf, "account_conf": account_conf}
+        return await self._ask(profile, {"limit": limit, "hand_limit": HAND_LIMIT, "poison": poison, **confs})
+
+    async def tidy(self, profile: TierProfile) -> Claim:
+        """Return leases of a tier that ran out and promote its due jobs, and nothing else.
+
+        No job is taken or handed over, no worker is said to live there, and nothing is said of its limits.
+
+        Raises:
+            ServiceUnavailable: Redis does not answer.
+        """
+        return await self._ask(profile, {"limit": 0, "hand_limit": 0, "poison": 0})
+
+    async def _ask(self, profile: TierProfile, wish: dict[str, Any]) -> Claim:
         ask = {
             "tier": profile.tier,
             "provider": profile.provider,
             "worker": self._worker,
-            "limit": limit,
-            "hand_limit": HAND_LIMIT,
             "lease_ms": self._lease_ms,
-            "poison": poison,
-            # Whoever does not know a tier says nothing of its limits, nor of its account's.
-            **({} if profile.removed else {"conf": conf, "account_conf": account_conf}),
+            **wish,
             "account_tiers": profile.account_tiers,
             "others": profile.others,
             # cjson has a value of its own for null, so what is not known is left out.

@@ -7,7 +7,7 @@
 --            hand_limit   jobs handed over without a call, at most
 --            lease_ms, poison (lost leases that end a job)
 --            conf, account_conf  JSON texts: {rpm, tpm, itpm, otpm, rpd, concurrency, burst_s, learn, counts, zone_s};
---                         0 is not limited; absent if `removed`
+--                         0 is not limited; absent if `removed`, and where nothing but tidying up is wished for
 --            account_tiers  tiers that share the account's limits
 --            others       class -> tiers its jobs may go to from here, the best first; absent if there are none
 --            least_spill_ms  the shortest time a class lets its jobs wait here
