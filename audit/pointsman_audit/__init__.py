@@ -31,12 +31,15 @@ from .monthly_figures import report_month
 from .monthly_report import Frame, Latency, MonthlyReport, Spend, SpendLine
 from .notary import Notary
 from .policy_book import KnownPolicy, find_policy, known_policies
+from .reconciler import Reconciler
 from .record_filter import ListedKind, RecordFilter
 from .record_groups import GroupKey, OutcomeCount, RecordGroup
 from .record_words import UnknownWord
 from .recorder import Recorder
+from .redriving import Act, Counts, LostJob, Reconciled, Redriver, WhyStranded
 from .roles import Roles
 from .signing_key import PublicKey, SigningKey, public_path, read_public_keys
+from .sweep import Yard
 from .verification import Verifier
 from .witnesses import Witnesses
 
@@ -44,11 +47,13 @@ __all__ = [
     "ATTEMPT_FIELDS",
     "FINAL_FIELDS",
     "GENESIS",
+    "Act",
     "Batch",
     "Checkpoint",
     "Checkpoints",
     "CheckpointsUnusable",
     "ContentIntake",
+    "Counts",
     "Draft",
     "Duty",
     "Export",
@@ -70,6 +75,7 @@ __all__ = [
     "LedgerUnavailable",
     "LedgerUrlInvalid",
     "ListedKind",
+    "LostJob",
     "Migration",
     "MigrationProgress",
     "Month",
@@ -78,9 +84,12 @@ __all__ = [
     "Notary",
     "OutcomeCount",
     "PublicKey",
+    "Reconciled",
+    "Reconciler",
     "RecordFilter",
     "RecordGroup",
     "Recorder",
+    "Redriver",
     "RoleUnfit",
     "Roles",
     "ShownRecord",
@@ -92,8 +101,10 @@ __all__ = [
     "Verdict",
     "Verifier",
     "What",
+    "WhyStranded",
     "Witnesses",
     "Written",
+    "Yard",
     "append_checkpoint",
     "begin_export",
     "canonical",
