@@ -226,6 +226,14 @@ async def test_all_or_nothing(ledger_url: str) -> None:
     assert (await migrate(ledger_url)).records == 2500
 
 
+async def test_two_who_migrate_at_once(ledger_url: str) -> None:
+    """Of several who migrate at the same time one does it, and the others find it done."""
+    await make_old(ledger_url, BODIES)
+    done = await asyncio.gather(*(migrate(ledger_url) for _ in range(3)))
+    assert sorted(one.records for one in done) == [0, 0, len(BODIES)]
+    assert sorted(one.before or "" for one in done) == [OLDEST, NEWEST, NEWEST]
+
+
 @pytest.mark.parametrize("make", [False, True])
 async def test_old_ledger_is_refused(ledger_url: str, *, make: bool) -> None:
     """Nobody works with an older ledger, the recorder neither: one line names both versions and what to do."""
