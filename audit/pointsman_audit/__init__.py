@@ -16,12 +16,14 @@ from .errors import (
     LedgerTooNew,
     LedgerUnavailable,
     LedgerUrlInvalid,
+    ReconcilerHindered,
     RoleUnfit,
 )
 from .examination import examine
 from .export import Export, begin_export, record_export
 from .export_form import ExportForm, TextWriter, Written, write_csv, write_jsonl, write_parquet, write_raw
 from .finding import Finding, Verdict, What
+from .full_pass import FullPass
 from .intake import Draft, Garbage, draft_of
 from .ledger import Ledger
 from .listing import ATTEMPT_FIELDS, FINAL_FIELDS, ShownRecord
@@ -61,6 +63,7 @@ __all__ = [
     "FilterInvalid",
     "Finding",
     "Frame",
+    "FullPass",
     "Garbage",
     "GroupKey",
     "Head",
@@ -86,6 +89,7 @@ __all__ = [
     "PublicKey",
     "Reconciled",
     "Reconciler",
+    "ReconcilerHindered",
     "RecordFilter",
     "RecordGroup",
     "Recorder",

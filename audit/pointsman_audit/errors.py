@@ -12,7 +12,8 @@
     |   `-- CheckpointsUnusable    there are no checkpoints to hold the ledger against, or they are another ledger's
     `-- ServiceUnavailable         exit code 3
         |-- LedgerUnavailable      the database does not answer, is locked, full or closed to this role
-        `-- LedgerNotMigrated      the ledger is not there yet or is older than this version
+        |-- LedgerNotMigrated      the ledger is not there yet or is older than this version
+        `-- ReconcilerHindered     another reconciler is at work, or ledger and Redis do not belong together yet
 
 Messages are one line and never hold a password.
 """
@@ -58,3 +59,7 @@ class LedgerUnavailable(ServiceUnavailable):
 
 class LedgerNotMigrated(ServiceUnavailable):
     """The ledger is not there yet or is older than this version; run `pointsman audit migrate`."""
+
+
+class ReconcilerHindered(ServiceUnavailable):
+    """Another reconciler is at work, or the ledger does not know yet what is in Redis; the message says which."""

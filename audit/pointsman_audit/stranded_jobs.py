@@ -73,19 +73,29 @@ class StrandedJobs:
         kept = {job.job_id: job for job in await self._with_lines(found)}
         encoded = self._sort(kept.values(), places, tell)
         if dry_run:
-            for job in (kept[new.job_id] for jobs in encoded.values() for new in jobs):
-                tell(_redriven(job))
-            return
+            for _, jobs in _chunks(encoded):
+                for job in jobs:
+                    tell(_redriven(kept[job.job_id]))
+        else:
+            await self._take_in_all(encoded, kept, places, counted, still, tell)
+
+    async def _take_in_all(
+        self,
+        encoded: Mapping[str, list[NewJob]],
+        kept: Mapping[str, LostJob],
+        places: Mapping[str, Whereabouts],
+        counted: BatchTotals,
+        still: Still,
+        tell: Tell,
+    ) -> None:
         if encoded and self._redriver is not None:
             await self._redriver.announce()
         for batch_id, jobs in _chunks(encoded):
             if not await still():
                 return
             for job_id, admission in await self._take_in(batch_id, jobs, places, counted):
-                if admission is None:
-                    tell(_stranded(kept[job_id], WhyStranded.CONFLICT))
-                elif admission is Admission.ACCEPTED:
-                    tell(_redriven(kept[job_id]))
+                if admission is not Admission.KNOWN:
+                    tell(_redriven(kept[job_id]) if admission else _stranded(kept[job_id], WhyStranded.CONFLICT))
 
     def _sort(self, lost: Iterable[LostJob], places: Mapping[str, Whereabouts], tell: Tell) -> dict[str, list[NewJob]]:
         """The jobs that can be taken in, by batch; the others are told of."""

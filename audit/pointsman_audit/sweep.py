@@ -85,6 +85,8 @@ class Sweep:
         self._stranded = StrandedJobs(ledger, yard.outbox, yard.jobs, yard.places, yard.redriver, clock)
         self._finals = LostFinals(ledger, yard.places, yard.turn)
         self._after: OpenJob | None = None
+        self.looked = 0
+        """Open jobs looked at, since the beginning."""
         self.through = False
         """Whether every open job has been looked at."""
         self.scanned = False
@@ -93,6 +95,7 @@ class Sweep:
     def begin_anew(self) -> None:
         """Begin at the oldest open job again; the ended ones are gone on with."""
         self._after = None
+        self.looked = 0
         self.through = False
 
     async def look(self, source: str, *, scan: bool) -> Suspects | None:
@@ -147,6 +150,7 @@ class Sweep:
             self.through = True
         if page:
             self._after = page[-1]
+            self.looked += len(page)
         places = await self._yard.places.look([job.job_id for job in page])
         return (
             [job_id for job_id, place in places.items() if place in LOST],

@@ -12,6 +12,7 @@ from . import (
     audit_list_command,
     audit_migrate_command,
     audit_policy_command,
+    audit_reconcile_command,
     audit_report_command,
     audit_show_command,
     audit_verify_command,
@@ -30,6 +31,7 @@ audit_export_command.register(app)
 audit_show_command.register(app)
 audit_migrate_command.register(app)
 audit_policy_command.register(app)
+audit_reconcile_command.register(app)
 audit_report_command.register(app)
 audit_verify_command.register(app)
 

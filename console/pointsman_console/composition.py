@@ -13,9 +13,22 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
+import structlog
 from arq import ArqRedis
 
-from pointsman_queue import JobQueue, Observer, Outbox, Settings, Switchboard, TierProfile, TierQueue, connect
+from pointsman_queue import (
+    JobPlaces,
+    JobQueue,
+    Observer,
+    Outbox,
+    OverdueLeases,
+    ReconcilerTurn,
+    Settings,
+    Switchboard,
+    TierProfile,
+    TierQueue,
+    connect,
+)
 from pointsman_routes import (
     ConfigError,
     KeyRecord,
@@ -31,10 +44,13 @@ from pointsman_routes import (
 )
 
 from .record_post import RecordPost
+from .redrive import Redrive
 
 if TYPE_CHECKING:
-    from pointsman_audit import Ledger, Migration, MigrationProgress, Notary, Recorder, Roles
+    from pointsman_audit import Ledger, Migration, MigrationProgress, Notary, Recorder, Roles, Yard
     from pointsman_worker import HttpDesk, TierWorker
+
+log = structlog.get_logger()
 
 DEFAULT_SLOTS = 128
 """Calls one worker has in flight at a tier whose concurrency is not limited."""
@@ -146,11 +162,42 @@ async def migrate_ledger(
 @asynccontextmanager
 async def open_recorder(settings: Settings) -> "AsyncIterator[Recorder]":
     """A recorder between this Redis and this ledger."""
-    from pointsman_audit import Recorder
+    from pointsman_audit import Reconciler, Recorder
 
     async with open_line(settings) as line, open_ledger(settings, make=True) as ledger:
         notary = await open_notary(settings, ledger)
-        yield Recorder(line.outbox, ledger, duties=[notary])
+        reconciler = Reconciler(ledger, yard_of(settings, line, table_if_readable(settings)))
+        yield Recorder(line.outbox, ledger, duties=[notary, reconciler])
+
+
+def table_if_readable(settings: Settings) -> RouteTable | None:
+    """The configuration; None, and a word in the log, where it is missing or has mistakes: recording needs none."""
+    try:
+        return load_table(settings)
+    except ConfigError as error:
+        log.warning("reconciler.no_configuration", path=str(settings.config), error=str(error))
+        return None
+
+
+def yard_of(settings: Settings, line: Line, table: RouteTable | None) -> "Yard":
+    """What a reconciler works with; without a configuration it takes no job in and returns no lease."""
+    from pointsman_audit import Yard
+
+    name = f"{socket.gethostname()}-{os.getpid()}-{uuid4().hex[:6]}"
+    redriver = leases = None
+    if table is not None:
+        redriver = Redrive.under(table, line.outbox, f"reconciler {name}")
+        queue = TierQueue(line.redis, worker=f"reconciler {name}", keep_results=settings.keep_results)
+        profiles = {tier: TierProfile.of(table, tier, rate) for tier, rate in _rates(table, ()).items()}
+        leases = OverdueLeases(line.redis, queue, profiles)
+    return Yard(
+        outbox=line.outbox,
+        jobs=line.jobs,
+        places=JobPlaces(line.redis),
+        turn=ReconcilerTurn(line.redis, name),
+        redriver=redriver,
+        leases=leases,
+    )
 
 
 async def open_notary(settings: Settings, ledger: "Ledger") -> "Notary":
