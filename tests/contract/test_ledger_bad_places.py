@@ -292,7 +292,8 @@ async def test_silent_server(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engine, "_CONNECT_S", 0.3)
     with closing(socket.create_server(("127.0.0.1", 0))) as listening:
         url = f"postgresql://ana:s3cret@127.0.0.1:{listening.getsockname()[1]}/audit"
-        told = await refusal(url)
+        async with asyncio.timeout(20):
+            told = await refusal(url)
     assert isinstance(told, LedgerUnavailable)
     assert "does not answer: no answer in time; start it" in str(told)
 
