@@ -66,8 +66,8 @@ class FullPass:
             How many leases were returned; of a dry run, how many would have been.
 
         Raises:
-            ReconcilerHindered: another reconciler was at work all the time; the ledger did not come to record what is in
-                Redis; or it has never recorded this one, but another.
+            ReconcilerHindered: another reconciler was at work all the time; the ledger did not come to record what is
+                in Redis; or it has never recorded this one, but another.
             ServiceUnavailable: Redis or the ledger does not answer, or Redis takes no jobs.
         """
         with redis_errors():

@@ -85,7 +85,7 @@ class Reconciler:
     async def attend(self, source: str, cursor: str) -> None:
         """Go on with the sweep if it is time to."""
         now = self._monotonic()
-        if now < self._due:
+        if now < self._due and source == self._source:
             return
         self._due = now + STEP_S
         try:

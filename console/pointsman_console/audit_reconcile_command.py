@@ -40,13 +40,13 @@ def reconcile(
 ) -> None:
     """Look at every job that has no end in the ledger, and at every end in Redis, and set right what was lost.
 
-    Recorders do it all the time; this is for whoever wants to see it done. One must be running: what it has not recorded
-    yet is not known to be lost. Jobs accepted in the last half minute are left out.
+    Recorders do it all the time; this is for whoever wants to see it done. One must be running: what it has not
+    recorded yet is not known to be lost. Jobs accepted in the last half minute are left out.
 
     A job that Redis has lost is taken in once more, if the ledger has kept what it asks: that of a class with
-    `acceptance = "ledger"` always, of another by its `keep_content`. If not, it is stranded, and listed with the reason.
-    A final record that was lost on its way is written again from the job's result. Exit 0 if no job stays stranded, 1 if
-    one does.
+    `acceptance = "ledger"` always, of another by its `keep_content`. If not, it is stranded, and listed with the
+    reason. A final record that was lost on its way is written again from the job's result. Exit 0 if no job stays
+    stranded, 1 if one does.
     """
     raise typer.Exit(asyncio.run(_reconcile(context.obj, dry_run, as_json)))
 
