@@ -138,11 +138,16 @@ class House:
         return [record async for record in self.ledger.list(RecordFilter(kind=kind))]
 
     async def finals(self) -> dict[str, int]:
-        """How many final records each job has, by custom id."""
+        """How many final records each job has."""
         found: dict[str, int] = {}
         for record in await self.recorded(ListedKind.FINAL):
             found[record["job_id"]] = found.get(record["job_id"], 0) + 1
         return found
+
+    async def told(self, job_id: str) -> dict[str, Any]:
+        """The one final record of a job, with all its fields."""
+        (end,) = [record for record in await self.ledger.story(job_id) if record["kind"] == "final"]
+        return end
 
     async def lose(self, job_id: str) -> None:
         """Take a job out of Redis as if it had never been there, but for its batch."""

@@ -91,7 +91,6 @@ class Reconciler:
         try:
             await self._go_on(source, cursor, now)
         except ServiceUnavailable as trouble:
-            self._suspects = None
             self._due = now + EVERY_S
             if not self._failing:
                 self._failing = True
@@ -154,12 +153,16 @@ class Reconciler:
     async def _settle(self, cursor: str) -> None:
         suspects = self._suspects
         if suspects is not None and entry_order(cursor) >= entry_order(suspects.mark):
-            self._suspects = None
-            before = replace(self._counts)
+            before, stranded = replace(self._counts), self._stranded_now
             try:
                 await self._sweep.settle(suspects)
+            except ServiceUnavailable:
+                # They are settled again, and told of again.
+                self._stranded_now = stranded
+                raise
             finally:
                 self._log_done(before)
+            self._suspects = None
 
     async def _finish(self, now: float) -> None:
         """All have been looked at."""

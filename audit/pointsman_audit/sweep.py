@@ -146,12 +146,11 @@ class Sweep:
         before = to_micros(self._clock() - YOUNG)
         async with self._ledger.reading() as connection:
             page = await open_page(connection, self._after, before, PAGE)
-        if len(page) < PAGE:
-            self.through = True
+        places = await self._yard.places.look([job.job_id for job in page])
+        self.through = len(page) < PAGE
         if page:
             self._after = page[-1]
             self.looked += len(page)
-        places = await self._yard.places.look([job.job_id for job in page])
         return (
             [job_id for job_id, place in places.items() if place in LOST],
             [job_id for job_id, place in places.items() if place is Whereabouts.OVER],
