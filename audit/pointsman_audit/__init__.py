@@ -6,6 +6,7 @@ from .checkpoint import Checkpoint, NoCheckpoint
 from .checkpoint_file import Checkpoints, append_checkpoint, read_checkpoints
 from .content_intake import ContentIntake
 from .duty import Duty
+from .erasure import Erased, ErasureOrder, Fate, erasable, erase, jobs_about
 from .errors import (
     CheckpointsUnusable,
     FilterInvalid,
@@ -33,6 +34,7 @@ from .monthly_figures import report_month
 from .monthly_report import Frame, Latency, MonthlyReport, Spend, SpendLine
 from .notary import Notary
 from .policy_book import KnownPolicy, find_policy, known_policies
+from .proof import Agreement, Candidate, ContentPart, Digests, Proof, answer_forms, digests_of, prove
 from .reconciler import Reconciler
 from .record_filter import ListedKind, RecordFilter
 from .record_groups import GroupKey, OutcomeCount, RecordGroup
@@ -40,6 +42,7 @@ from .record_words import UnknownWord
 from .recorder import Recorder
 from .redriving import Act, Counts, LostJob, Reconciled, Redriver, WhyStranded
 from .roles import Roles
+from .scrubbing import Leftover, scrub
 from .signing_key import PublicKey, SigningKey, public_path, read_public_keys
 from .sweep import Yard
 from .verification import Verifier
@@ -50,16 +53,23 @@ __all__ = [
     "FINAL_FIELDS",
     "GENESIS",
     "Act",
+    "Agreement",
     "Batch",
+    "Candidate",
     "Checkpoint",
     "Checkpoints",
     "CheckpointsUnusable",
     "ContentIntake",
+    "ContentPart",
     "Counts",
+    "Digests",
     "Draft",
     "Duty",
+    "Erased",
+    "ErasureOrder",
     "Export",
     "ExportForm",
+    "Fate",
     "FilterInvalid",
     "Finding",
     "Frame",
@@ -77,6 +87,7 @@ __all__ = [
     "LedgerTooNew",
     "LedgerUnavailable",
     "LedgerUrlInvalid",
+    "Leftover",
     "ListedKind",
     "LostJob",
     "Migration",
@@ -86,6 +97,7 @@ __all__ = [
     "NoCheckpoint",
     "Notary",
     "OutcomeCount",
+    "Proof",
     "PublicKey",
     "Reconciled",
     "Reconciler",
@@ -109,19 +121,26 @@ __all__ = [
     "Witnesses",
     "Written",
     "Yard",
+    "answer_forms",
     "append_checkpoint",
     "begin_export",
     "canonical",
+    "digests_of",
     "draft_of",
+    "erasable",
+    "erase",
     "examine",
     "find_policy",
+    "jobs_about",
     "known_policies",
     "link",
+    "prove",
     "public_path",
     "read_checkpoints",
     "read_public_keys",
     "record_export",
     "report_month",
+    "scrub",
     "text_hash",
     "write_csv",
     "write_jsonl",

@@ -15,7 +15,7 @@ from .address import LedgerAddress
 from .batch import Batch, read_cursor, write_batch
 from .chain import Head
 from .content import forget_expired
-from .engine import build_engine, for_writing, keep_write_ahead_log
+from .engine import build_engine, for_writing, keep_write_ahead_log, without_transactions
 from .errors import LedgerUrlInvalid
 from .faults import ledger_faults
 from .intake import Draft
@@ -282,6 +282,13 @@ class Ledger:
         """A transaction to write in: committed at the end, rolled back on any error."""
         with ledger_faults(self._address):
             async with self._writer.begin() as connection:
+                yield connection
+
+    @asynccontextmanager
+    async def outside_transactions(self) -> AsyncIterator[AsyncConnection]:
+        """A connection for statements that no transaction may hold."""
+        with ledger_faults(self._address):
+            async with without_transactions(self._engine).connect() as connection:
                 yield connection
 
     def __str__(self) -> str:

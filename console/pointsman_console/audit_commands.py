@@ -8,10 +8,12 @@ import typer
 from pointsman_queue import Settings
 
 from . import (
+    audit_erase_command,
     audit_export_command,
     audit_list_command,
     audit_migrate_command,
     audit_policy_command,
+    audit_prove_command,
     audit_reconcile_command,
     audit_report_command,
     audit_show_command,
@@ -34,6 +36,8 @@ audit_policy_command.register(app)
 audit_reconcile_command.register(app)
 audit_report_command.register(app)
 audit_verify_command.register(app)
+audit_prove_command.register(app)
+audit_erase_command.register(app)
 
 
 @app.command("rates")

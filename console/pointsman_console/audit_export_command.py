@@ -1,8 +1,6 @@
 """`pointsman audit export`: records taken out of the ledger, and a record that says so."""
 
 import asyncio
-import getpass
-import socket
 import sys
 from dataclasses import dataclass
 from datetime import UTC
@@ -18,6 +16,7 @@ from . import audit_filters as of
 from . import screen
 from .composition import open_ledger
 from .new_file import new_file, see_to, sync
+from .operator_name import operator_name
 
 if TYPE_CHECKING:
     from pointsman_audit import Export, ExportForm, Ledger, RecordFilter, TextWriter, Written
@@ -123,7 +122,7 @@ def export(
         see_to(_OPTION, output, force=force)
     elif force:
         raise UsageProblem("--force goes with --output; without a file nothing is replaced")
-    order = _Order(wanted=wanted, form=chosen, raw=raw, output=output, force=force, by=_user(by))
+    order = _Order(wanted=wanted, form=chosen, raw=raw, output=output, force=force, by=operator_name(by))
     raise typer.Exit(asyncio.run(_export(context.obj, order)))
 
 
@@ -143,17 +142,6 @@ def _form(given: str | None, output: Path | None, *, raw: bool) -> str:
     if form == "parquet" and output is None:
         raise UsageProblem("Parquet needs a file; name it with --output")
     return form
-
-
-def _user(by: str | None) -> str:
-    if by:
-        # Bytes that are no UTF-8 come as half characters, which no record can hold.
-        return by.encode(errors="backslashreplace").decode()
-    try:
-        name = getpass.getuser()
-    except (KeyError, OSError):
-        raise UsageProblem("this machine does not know your name; say it with --by") from None
-    return f"{name}@{socket.gethostname()}"
 
 
 async def _export(settings: Settings, order: _Order) -> int:

@@ -7,6 +7,7 @@ from .batch_file import BatchFile, FileReport
 from .errors import FileChanged, FileUnreadable, LedgerBehind, ResultGone, WaitTimeout
 from .intake import Intake
 from .job_encoder import JobEncoder
+from .line_parser import LineParser
 from .line_problem import LineProblem
 from .producer import Producer, new_batch_id
 from .submission import Receipt
@@ -21,6 +22,7 @@ __all__ = [
     "Job",
     "JobEncoder",
     "LedgerBehind",
+    "LineParser",
     "LineProblem",
     "Producer",
     "Receipt",

@@ -4,6 +4,7 @@ from .connection import MISSING, client, connect, place, redis_errors, redis_set
 from .envelope import FUNCTION, Opened, decode_envelope, encode_envelope, from_json, to_json
 from .gate import BreakerState, Gate, LearnedLimit, read_gate
 from .job_queue import Admission, BatchProgress, JobQueue, NewJob
+from .job_traces import JobTraces, Wiped
 from .lease import Claim, Lease, Renewal
 from .outbox import START, Outbox, OutboxEntry, Standing, entry_order
 from .outcome_rates import OutcomeRates
@@ -33,6 +34,7 @@ __all__ = [
     "Heard",
     "JobPlaces",
     "JobQueue",
+    "JobTraces",
     "JobView",
     "LearnedLimit",
     "Lease",
@@ -59,6 +61,7 @@ __all__ = [
     "Turn",
     "WakeUps",
     "Whereabouts",
+    "Wiped",
     "client",
     "connect",
     "decode_envelope",
