@@ -32,18 +32,18 @@ STRICT, KEPT, LOOSE = "strict", "kept", "loose"
 """Classes: one whose jobs are in the ledger until they end, one whose content is kept, one of which nothing is."""
 
 
-def make_house_table(**strict: Any) -> RouteTable:
-    """Three classes on the same two tiers."""
+def make_house_table(**tier: Any) -> RouteTable:
+    """Three classes on the same two tiers, of which something more may be said."""
     server = {"kind": "openai-compatible", "owner": "team@example.com", "base_url": "http://localhost:8000/v1"}
     route = {"route": [MAIN, BACKUP], "deadline": "1h"}
     return build_route_table(
         {
             "providers": {
-                "alpha": {**server, "region": "eu", "tiers": {"main": {"model": "a-large"}}},
-                "beta": {**server, "region": "local", "tiers": {"main": {"model": "b-large"}}},
+                "alpha": {**server, "region": "eu", "tiers": {"main": {"model": "a-large", **tier}}},
+                "beta": {**server, "region": "local", "tiers": {"main": {"model": "b-large", **tier}}},
             },
             "classes": {
-                STRICT: {**route, "acceptance": "ledger", "keep_content": "0", **strict},
+                STRICT: {**route, "acceptance": "ledger", "keep_content": "0"},
                 KEPT: {**route, "keep_content": "1d"},
                 LOOSE: {**route, "keep_content": "0"},
             },
