@@ -335,16 +335,21 @@ async def test_schema_that_is_not_there(postgres_url: str) -> None:
 
 async def test_unencrypted_server(tmp_path: Path) -> None:
     """A server that does not speak TLS is not spoken to where TLS is asked for."""
-    async with await asyncio.start_server(_refuse_tls, "127.0.0.1", 0) as server:
+    over: asyncio.Queue[None] = asyncio.Queue()
+
+    async def refuse_tls(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Answer as PostgreSQL does that has no certificate: one letter."""
+        await reader.readexactly(8)
+        writer.write(b"N")
+        await reader.read()
+        writer.close()
+        await writer.wait_closed()
+        over.put_nowait(None)
+
+    async with await asyncio.start_server(refuse_tls, "127.0.0.1", 0) as server:
         port = server.sockets[0].getsockname()[1]
         told = await refusal(f"postgresql://ana:s3cret@127.0.0.1:{port}/audit?sslmode=require")
+        # Or the loop is closed before the connection is.
+        await over.get()
     assert isinstance(told, LedgerUnavailable)
     assert "rejected SSL upgrade" in str(told)
-
-
-async def _refuse_tls(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Answer as PostgreSQL does that has no certificate: one letter."""
-    await reader.readexactly(8)
-    writer.write(b"N")
-    await reader.read()
-    writer.close()
