@@ -42,7 +42,7 @@ async def _recording(redis: ArqRedis, ledger: Ledger, house: House, names: str) 
 
 async def _until(reached: Callable[[], Awaitable[bool]]) -> None:
     async with asyncio.timeout(60):
-        while not await reached():
+        while not await reached():  # noqa: ASYNC110 - what is waited for tells nobody
             await asyncio.sleep(0.05)
 
 
@@ -68,7 +68,7 @@ async def test_acknowledged_and_lost(redis: ArqRedis, ledger_url: str, names: st
 
 
 async def test_a_reconciler_that_dies(redis: ArqRedis, ledger_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Killed between taking a half-lost job out and taking it in again, it has lost nothing: the next one takes it in."""
+    """Killed between taking a half-lost job out and taking it in again, nothing is lost: the next takes it in."""
     async with open_house(redis, ledger_url) as house:
         await house.submit("j-0", "j-1")
         await house.record()
