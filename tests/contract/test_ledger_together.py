@@ -220,3 +220,14 @@ async def test_statement_timeout_is_waited_out(postgres_url: str, redis: ArqRedi
             recorder.stop()
             await running
             assert await ledger.head() == 1
+
+
+@pytest.mark.parametrize(("setting", "then"), [("off", "on"), ("remote_apply", "remote_apply")])
+async def test_commits_wait_for_the_disk(postgres_url: str, setting: str, then: str) -> None:
+    """Whatever the database is set to, what is appended waits for the disk at least: Redis drops it then."""
+    name = postgres_url.partition("@/")[2].partition("?")[0]
+    async with written(postgres_url) as connection:
+        await connection.execute(text(f"ALTER DATABASE {name} SET synchronous_commit = '{setting}'"))
+    async with Ledger.open(postgres_url, make=True) as ledger, ledger.writing() as connection:
+        await sequencer.take_turn(connection)
+        assert (await connection.execute(text("SHOW synchronous_commit"))).scalar() == then
