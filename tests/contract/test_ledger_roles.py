@@ -15,8 +15,8 @@ from sqlalchemy import text
 
 from pointsman_audit import (
     Batch,
-    Draft,
-    Head,
+    ErasureOrder,
+    Fate,
     Ledger,
     LedgerNotMigrated,
     LedgerUnavailable,
@@ -26,12 +26,15 @@ from pointsman_audit import (
     RecordFilter,
     Roles,
     RoleUnfit,
-    draft_of,
+    erase,
     examine,
+    jobs_about,
+    record_export,
+    scrub,
 )
 from pointsman_audit.content import Answered, Asked
 from pointsman_queue import Outbox
-from pointsman_routes import ErasureRecord, ExportRecord
+from pointsman_routes import ExportRecord
 
 TABLES = (
     "content", "facets", "ledger_head", "ledger_version", "open_attempts", "open_jobs", "outbox_cursor", "policies",
@@ -301,23 +304,24 @@ async def test_auditor_with_content(granted: House) -> None:
     await refused(granted, "auditor", tuple(statement for statement in READ_ONLY if "FROM content" not in statement))
 
 
-async def test_operator_does_its_work(granted: House) -> None:
-    """An operator erases content and appends the records of erasures and exports."""
+async def test_operator_does_its_work(granted: House, redis: ArqRedis) -> None:
+    """An operator finds what is held about somebody, erases it, exports, and leaves the records of both."""
+    await put(redis, [accepted("gone"), final("gone"), accepted("lasting"), final("lasting")])
     async with Ledger.open(granted.login("recorder")) as ledger:
+        await Recorder(Outbox(redis), ledger).drain()
         await ledger.append(kept())
-    erasure = ErasureRecord(job_id="gone", task_class="triage", scope="job", erased=True, reason="asked for", by="ops")
-    drafts: list[Draft] = [
-        draft_of(erasure, NOON),
-        draft_of(ExportRecord(form="csv", filters={}, count=3, by="ops"), NOON),
-    ]
     async with Ledger.open(granted.login("operator")) as ledger:
-        async with ledger.writing() as connection:
-            head = await ledger.append_acts(connection, drafts)
-            found = await connection.execute(text("DELETE FROM content WHERE subject = 'ana' RETURNING job_id"))
-            assert set(found.scalars().all()) == {"gone", "lasting"}
-        assert isinstance(head, Head)
-        assert head.seq == 2
+        assert set(await jobs_about(ledger, "ana")) == {"gone", "lasting"}
+        order = ErasureOrder("job", "asked for", "ops")
+        assert (await erase(ledger, ["lasting"], order))["lasting"] == (Fate.ERASED, 5)
+        left = await scrub(ledger)
+        assert left is not None
+        assert "let its owner run: VACUUM content" in left.text
+        await record_export(ledger, ExportRecord(form="csv", filters={}, count=3, by="ops"))
+        assert await ledger.head() == 6
         assert (await examine(ledger, [], [])).ok
+    async with written(granted.url) as connection:
+        assert (await connection.execute(text("SELECT job_id FROM content"))).scalars().all() == ["gone"]
 
 
 async def test_one_role_may_be_several(house: House) -> None:
