@@ -16,7 +16,7 @@ from pointsman_routes import ServiceUnavailable, UsageProblem
 from . import screen
 from .audit_filters import AsJson
 from .composition import open_ledger, open_line
-from .operator_name import operator_name, writable
+from .operator_name import operator_name, see_to_word, writable
 from .printable import printable
 
 if TYPE_CHECKING:
@@ -93,8 +93,8 @@ def _see_to(jobs: Sequence[str], subject: str | None, reason: str) -> None:
         raise UsageProblem("name the jobs by their ids, or whom they are about by --subject")
     if subject is not None and not subject:
         raise UsageProblem("--subject is empty; name whom the jobs are about")
-    if any("\0" in text for text in (*jobs, subject or "", reason)):
-        raise UsageProblem("an argument has a zero byte in it; leave it out")
+    for what, word in (*(("the job id", job_id) for job_id in jobs), ("--subject", subject or "")):
+        see_to_word(what, word)
     if not reason.strip():
         raise UsageProblem("say why with --reason; it stays in the records, so name nobody in it")
     if len(reason) > _LONGEST_REASON:

@@ -14,6 +14,7 @@ from pointsman_routes import JobNotFound, UsageProblem
 from . import screen
 from .audit_filters import AsJson
 from .composition import open_ledger
+from .operator_name import see_to_word
 from .printable import printable
 
 if TYPE_CHECKING:
@@ -58,6 +59,7 @@ def prove(
     """
     from pointsman_audit import ContentPart  # here, so that other commands do not load SQL
 
+    see_to_word("the job id", job_id)
     wanted = None if part is None else ContentPart(part)
     raise typer.Exit(asyncio.run(_prove(context.obj, job_id, _read(content), wanted, as_json=as_json)))
 
