@@ -12,8 +12,8 @@ from queue_cases import BACKUP, MAIN, settlement
 from reconciler_house import KEPT, LOOSE, STRICT, House, id_of, open_house
 from structlog.testing import capture_logs
 
-from pointsman_audit import Act, Counts, ListedKind, Reconciled, ReconcilerHindered, WhyStranded
-from pointsman_queue import JobPlaces, Turn, Whereabouts, keys
+from pointsman_audit import Counts, ListedKind
+from pointsman_queue import JobPlaces, Whereabouts, keys
 from pointsman_routes import JobState
 
 NAMES = ("j-0", "j-1", "j-2")
@@ -220,67 +220,6 @@ async def test_older_copy_of_the_ledger(redis: ArqRedis, tmp_path: Path) -> None
         assert await house.claim() == ()
 
 
-async def test_two_reconcilers(redis: ArqRedis, ledger_url: str) -> None:
-    """Two at the same time take each lost job in once, and write each lost end once."""
-    async with open_house(redis, ledger_url) as house, open_house(redis, ledger_url) as other:
-        await house.submit(*(f"j-{number}" for number in range(40)))
-        await house.record()
-        over = await house.claim(20)
-        await house.finish(*over)
-        await redis.delete(keys.OUTBOX)
-        for number in range(30, 40):
-            await house.lose(id_of(f"j-{number}"))
-        other.reconciler._yard.turn._name = "second"
-        for _ in range(12):
-            await asyncio.gather(house.attend(seconds=5), other.attend(seconds=5))
-            await house.record()
-        both = [house.reconciler.counts, other.reconciler.counts]
-        assert sum(counts.rebuilt for counts in both) == len(over)
-        assert sum(counts.redriven for counts in both) == 10
-        await house.work()
-        await house.reconcile()
-        assert set((await house.finals()).values()) == {1}
-        assert len(await house.finals()) == 40
-
-
-async def test_another_has_its_turn(redis: ArqRedis, ledger_url: str) -> None:
-    """While another reconciler works nothing is done; after its turn, and after a close, it is ours."""
-    async with open_house(redis, ledger_url) as house:
-        await house.submit("j-0")
-        await house.record()
-        await house.lose(id_of("j-0"))
-        turn = house.yard().turn
-        assert await turn.take() is Turn.TAKEN
-        assert await turn.take() is Turn.KEPT
-        await house.attend()
-        assert house.reconciler.counts == Counts()
-        with pytest.raises(ReconcilerHindered, match="another reconciler is at work"):
-            await house.full_pass(yard=house.yard("third"))
-        await turn.release()
-        await house.attend(seconds=11)
-        assert house.reconciler.counts == Counts(redriven=1)
-        await house.reconciler.close()
-        assert await turn.take() is Turn.TAKEN
-
-
-async def test_nothing_is_written_without_the_turn(redis: ArqRedis, ledger_url: str) -> None:
-    """A reconciler that froze and lost its turn writes no record and takes no job in when it goes on."""
-    async with open_house(redis, ledger_url) as house:
-        await house.submit("lost", "over")
-        await house.record()
-        await house.lose(id_of("lost"))
-        await house.work()
-        await redis.delete(keys.OUTBOX)
-        await redis.xadd(keys.OUTBOX, {"at": "1", "record": "{}"})
-        await house.attend()
-        await house.record()
-        await redis.delete(keys.RECONCILER)
-        assert await house.yard().turn.take() is Turn.TAKEN
-        await house.attend()
-        assert house.reconciler.counts == Counts()
-        assert await redis.xlen(keys.OUTBOX) == 0
-
-
 async def test_without_a_configuration(redis: ArqRedis, ledger_url: str) -> None:
     """Without one lost jobs are reported and lost ends are recorded; nothing is taken in."""
     async with open_house(redis, ledger_url, configured=False) as house:
@@ -347,50 +286,6 @@ async def test_past_its_deadline(redis: ArqRedis, ledger_url: str) -> None:
         assert [record["state"] for record in await house.recorded(ListedKind.FINAL)] == ["expired"]
 
 
-async def test_full_pass(redis: ArqRedis, ledger_url: str) -> None:
-    """A dry run tells all and changes nothing; the pass does it; after it nothing is found."""
-    async with open_house(redis, ledger_url) as house:
-        await house.submit(*NAMES)
-        leases = await house.claim(1)
-        await house.submit("l-0", task_class=LOOSE)
-        await house.record()
-        await house.finish(*leases)
-        _, (over,) = await JobPlaces(redis).over(0, 10_000)
-        await redis.delete(keys.OUTBOX)
-        left = [name for name in NAMES if id_of(name) != over]
-        for name in (left[0], "l-0"):
-            await house.lose(id_of(name))
-        wanted = {
-            Reconciled(Act.REDRIVEN, id_of(left[0]), "batch", STRICT),
-            Reconciled(Act.STRANDED, id_of("l-0"), "batch", LOOSE, WhyStranded.NO_LINE),
-            Reconciled(Act.REBUILT, over, "batch", STRICT),
-        }
-        before = await redis.dbsize()
-        assert set(await house.full_pass(dry_run=True)) == wanted
-        assert (await redis.dbsize(), await redis.exists(keys.OUTBOX)) == (before, 0)
-        assert set(await house.full_pass()) == wanted
-        await house.record()
-        assert [entry.act for entry in await house.full_pass()] == [Act.STRANDED]
-
-
-async def test_full_pass_waits_for_the_recorder(redis: ArqRedis, ledger_url: str) -> None:
-    """With records that nobody records nothing is done, and the error says what to do; nor on a strange Redis."""
-    async with open_house(redis, ledger_url) as house:
-        await house.submit(*NAMES)
-        await house.record()
-        await house.submit("late")
-        await house.lose(id_of("j-0"))
-        with pytest.raises(ReconcilerHindered, match="pointsman recorder"):
-            await house.full_pass()
-        assert not await redis.exists(keys.JOB + id_of("j-0"))
-        assert not await redis.exists(keys.RECONCILER)
-        await house.record()
-        await _emptied(house)
-        with pytest.raises(ReconcilerHindered, match="never recorded this Redis"):
-            await house.full_pass()
-        assert not await redis.keys("arq:*")
-
-
 async def test_id_taken_by_another_job(redis: ArqRedis, ledger_url: str) -> None:
     """What stands under a lost job's name and is none stays as it is; the others are taken in."""
     async with open_house(redis, ledger_url) as house:
@@ -405,25 +300,6 @@ async def test_id_taken_by_another_job(redis: ArqRedis, ledger_url: str) -> None
         assert house.reconciler.counts.stranded == 1
         assert house.reconciler.counts.redriven == 2
         assert await redis.get(keys.JOB + id_of("j-0")) == b"a text"
-
-
-async def test_full_redis_does_not_stop_the_recorder(redis: ArqRedis, ledger_url: str) -> None:
-    """A Redis that takes no jobs is told of once and tried again; the jobs are taken in once there is room."""
-    async with open_house(redis, ledger_url) as house:
-        await house.submit(*NAMES)
-        await house.record()
-        await house.lose(id_of("j-0"))
-        used = int((await redis.info("memory"))["used_memory"])
-        await redis.config_set("maxmemory", int(used * 1.2))
-        try:
-            with capture_logs() as logs:
-                for _ in range(3):
-                    await house.attend(seconds=11)
-            assert [log["event"] for log in logs].count("reconciler.interrupted") == 1
-        finally:
-            await redis.config_set("maxmemory", 0)
-        await house.reconcile()
-        assert house.reconciler.counts == Counts(redriven=1)
 
 
 async def test_no_content_in_logs(redis: ArqRedis, ledger_url: str) -> None:
