@@ -40,6 +40,7 @@ from .record_filter import ListedKind, RecordFilter
 from .record_groups import GroupKey, OutcomeCount, RecordGroup
 from .record_words import UnknownWord
 from .recorder import Recorder
+from .recorder_health import RecorderHealth
 from .redriving import Act, Counts, LostJob, Reconciled, Redriver, WhyStranded
 from .roles import Roles
 from .scrubbing import Leftover, scrub
@@ -105,6 +106,7 @@ __all__ = [
     "RecordFilter",
     "RecordGroup",
     "Recorder",
+    "RecorderHealth",
     "Redriver",
     "RoleUnfit",
     "Roles",

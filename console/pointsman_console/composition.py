@@ -23,6 +23,7 @@ from pointsman_queue import (
     Outbox,
     OverdueLeases,
     ReconcilerTurn,
+    RecorderBoard,
     Settings,
     Switchboard,
     TierProfile,
@@ -162,12 +163,24 @@ async def migrate_ledger(
 @asynccontextmanager
 async def open_recorder(settings: Settings) -> "AsyncIterator[Recorder]":
     """A recorder between this Redis and this ledger."""
-    from pointsman_audit import Reconciler, Recorder
+    from pointsman_audit import Reconciler, Recorder, RecorderHealth
 
     async with open_line(settings) as line, open_ledger(settings, make=True) as ledger:
         notary = await open_notary(settings, ledger)
         reconciler = Reconciler(ledger, yard_of(settings, line, table_if_readable(settings)))
-        yield Recorder(line.outbox, ledger, duties=[notary, reconciler])
+        health = RecorderHealth(
+            RecorderBoard(line.redis, process_name()),
+            ledger,
+            unsigned=lambda: notary.unsigned,
+            counts=lambda: reconciler.counts,
+        )
+        async with health.telling():
+            yield Recorder(line.outbox, ledger, duties=[notary, reconciler, health])
+
+
+def process_name() -> str:
+    """A name for something of this process that nobody else has."""
+    return f"{socket.gethostname()}-{os.getpid()}-{uuid4().hex[:6]}"
 
 
 def table_if_readable(settings: Settings) -> RouteTable | None:
@@ -183,7 +196,7 @@ def yard_of(settings: Settings, line: Line, table: RouteTable | None) -> "Yard":
     """What a reconciler works with; without a configuration it takes no job in and returns no lease."""
     from pointsman_audit import Yard
 
-    name = f"{socket.gethostname()}-{os.getpid()}-{uuid4().hex[:6]}"
+    name = process_name()
     redriver = leases = None
     if table is not None:
         redriver = Redrive.under(table, line.outbox, f"reconciler {name}")
@@ -274,7 +287,7 @@ async def open_worker(
     _check_tiers(table, tiers)
     rates = _rates(table, tiers)
     width = {tier: slots or table.tiers[tier].limits.concurrency or DEFAULT_SLOTS for tier in tiers}
-    worker_id = f"{socket.gethostname()}-{os.getpid()}-{uuid4().hex[:6]}"
+    worker_id = process_name()
     post = RecordPost()
 
     def tell(provider: Provider) -> None:

@@ -16,6 +16,7 @@ from .composition import load_table, open_line
 from .forecast import in_words
 from .gate_words import left_lines, limit_lines, limits_of, state_of
 from .outcome_table import Ends, outcome_object, outcome_table
+from .recorder_lines import line_counts, recorder_lines
 
 Row = dict[str, Any]
 """A tier or an account, as `--json` shows it."""
@@ -59,7 +60,7 @@ def status(
     batch: Annotated[str | None, typer.Argument(help="A batch id.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One object a line.")] = False,
 ) -> None:
-    """Show queues, leases, buckets, breakers, held jobs, living workers, and how calls ended; or how far a batch is."""
+    """Show queues, leases, buckets, breakers, held jobs, workers, recorders, how calls ended; or how far a batch is."""
     raise typer.Exit(asyncio.run(_status(context.obj, batch, as_json)))
 
 
@@ -91,6 +92,8 @@ async def _status(settings: Settings, batch: str | None, as_json: bool) -> int:
         f"\n{overview.held:,} held jobs; {overview.outbox:,} records not yet in the ledger; "
         f"{len(overview.workers)} workers"
     )
+    for text in recorder_lines(overview):
+        screen.out.print(text, markup=False)
     return 0
 
 
@@ -103,7 +106,9 @@ def _show_objects(rows: Iterable[Row], accounts: Iterable[Row], ends: Iterable[E
         screen.line({"kind": "rates", **outcome_object(tier, task_class, counts)})
     for name, health in overview.workers.items():
         screen.line({"kind": "worker", "worker": name, **health})
-    screen.line({"kind": "line", "held": overview.held, "unrecorded": overview.outbox})
+    for name, health in overview.recorders.items():
+        screen.line({"kind": "recorder", "recorder": name, **health})
+    screen.line({"kind": "line", **line_counts(overview)})
 
 
 def _show_table(rows: Sequence[Row], accounts: Sequence[Row]) -> None:

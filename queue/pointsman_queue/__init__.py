@@ -11,6 +11,7 @@ from .outcome_rates import OutcomeRates
 from .overdue_leases import OverdueLeases
 from .overview import JobView, Observer, Overview, TierLoad
 from .reconciler_turn import ReconcilerTurn, Turn
+from .recorder_board import RecorderBoard
 from .scripts import script_text
 from .settings import Settings
 from .settlement import Heard, Settlement, SettleStep
@@ -48,6 +49,7 @@ __all__ = [
     "OverdueLeases",
     "Overview",
     "ReconcilerTurn",
+    "RecorderBoard",
     "Remains",
     "Renewal",
     "Settings",

@@ -22,6 +22,8 @@
     pointsman:recorded          string  the outbox entry up to which the ledger has committed; only grows
     pointsman:policy:<role>     string  digest of the policy last announced; role: producer or worker
     pointsman:worker:<worker>   string  health of a living worker; expires
+    pointsman:recorder:<id>     string  health of a living recorder; expires
+    pointsman:recorders         set     recorders that have told their health and not retired, some dead ones included
     pointsman:reconciler        string  the reconciler that is at work; expires
     pointsman:wake:<tier>       channel a tier has work
 
@@ -49,5 +51,7 @@ OUTBOX_SOURCE = "pointsman:outbox:source"
 RECORDED = "pointsman:recorded"
 POLICY = "pointsman:policy:"
 WORKER = "pointsman:worker:"
+RECORDER = "pointsman:recorder:"
+RECORDERS = "pointsman:recorders"
 RECONCILER = "pointsman:reconciler"
 WAKE = "pointsman:wake:"

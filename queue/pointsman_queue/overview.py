@@ -1,4 +1,4 @@
-"""What an operator sees: queues, leases, held jobs, living workers, one job's standing."""
+"""What an operator sees: queues, leases, held jobs, living workers and recorders, one job's standing."""
 
 import json
 from collections.abc import Sequence
@@ -13,6 +13,7 @@ from . import keys
 from .connection import read_hash, redis_errors
 from .envelope import decode_envelope
 from .outcome_rates import OutcomeRates, read_rates
+from .recorder_board import living_recorders
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +39,8 @@ class Overview:
     """Records not yet in the ledger."""
     workers: dict[str, dict[str, Any]]
     """Health of each living worker, by its id."""
+    recorders: dict[str, dict[str, Any]]
+    """Health of each living recorder, by its id."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +70,7 @@ class Observer:
         self._redis = redis
 
     async def overview(self, tiers: Sequence[str]) -> Overview:
-        """Count what is where, in two round trips and a scan of the whole key space for living workers."""
+        """Count what is where, in four round trips and a scan of the whole key space for living workers."""
         loads = await self.loads(tiers)
         with redis_errors():
             async with self._redis.pipeline(transaction=False) as pipe:
@@ -75,7 +78,8 @@ class Observer:
                 pipe.xlen(keys.OUTBOX)
                 held, outbox = await pipe.execute()
             workers = await self._workers()
-        return Overview(tiers=loads, held=held, outbox=outbox, workers=workers)
+        recorders = await living_recorders(self._redis)
+        return Overview(tiers=loads, held=held, outbox=outbox, workers=workers, recorders=recorders)
 
     async def loads(self, tiers: Sequence[str]) -> tuple[TierLoad, ...]:
         """Jobs at some tiers, in one round trip."""
