@@ -11,6 +11,7 @@ import servers
 from arq import ArqRedis
 from audit_records import NOON, accepted, final, finished, put, started
 from ledger_of_old import make_old, old_bodies, written
+from role_attempts import FORBIDDEN, NOT_THE_OPERATORS, READ_ONLY
 from sqlalchemy import text
 
 from pointsman_audit import (
@@ -132,94 +133,6 @@ async def test_more_rights_are_taken_away(granted: House, role: str) -> None:
     with pytest.raises(asyncpg.InsufficientPrivilegeError):
         await client.fetch("SELECT answer FROM content")
     await client.close()
-
-
-FORBIDDEN = {
-    "records": (
-        "UPDATE records SET body = '{}'",
-        "DELETE FROM records",
-        "TRUNCATE records",
-        "INSERT INTO records SELECT * FROM records ON CONFLICT (seq) DO UPDATE SET body = '{}'",
-        "WITH gone AS (DELETE FROM records RETURNING *) SELECT * FROM gone",
-        "SELECT * FROM records FOR UPDATE",
-    ),
-    "facets and policies": (
-        "UPDATE facets SET tier = 'x'",
-        "DELETE FROM facets",
-        "TRUNCATE facets",
-        "UPDATE policies SET policy = 'x'",
-        "DELETE FROM policies",
-        "TRUNCATE policies",
-    ),
-    "quarantine": (
-        "UPDATE quarantine SET raw = 'x'",
-        "DELETE FROM quarantine",
-        "TRUNCATE quarantine",
-        "SELECT setval('quarantine_id_seq', 1)",
-    ),
-    "head and version": (
-        "INSERT INTO ledger_head VALUES (2, 'x', 0, 'x')",
-        "DELETE FROM ledger_head",
-        "TRUNCATE ledger_head",
-        "UPDATE ledger_version SET version_num = '0001'",
-        "DELETE FROM ledger_version",
-        "DELETE FROM outbox_cursor",
-        "TRUNCATE content",
-    ),
-    "triggers": (
-        "ALTER TABLE records DISABLE TRIGGER ALL",
-        "ALTER TABLE records DISABLE TRIGGER records_append_only",
-        "DROP TRIGGER records_append_only ON records",
-        "CREATE TRIGGER mine BEFORE INSERT ON records EXECUTE FUNCTION ledger_is_append_only()",
-        "CREATE OR REPLACE FUNCTION ledger_is_append_only() RETURNS trigger LANGUAGE sql AS 'SELECT 1'",
-        "DROP FUNCTION ledger_is_append_only() CASCADE",
-        "CREATE RULE mine AS ON INSERT TO records DO INSTEAD NOTHING",
-        "SET session_replication_role = replica",
-        "ALTER ROLE CURRENT_USER SET session_replication_role = replica",
-    ),
-    "tables": (
-        "CREATE TABLE mine (a int)",
-        "CREATE SCHEMA mine",
-        "CREATE INDEX mine ON records (at)",
-        "ALTER TABLE records ADD COLUMN mine int",
-        "ALTER TABLE records ENABLE ROW LEVEL SECURITY",
-        "ALTER TABLE records OWNER TO CURRENT_USER",
-        "ALTER TABLE records RENAME TO mine",
-        "DROP TABLE records",
-        "BEGIN; LOCK TABLE records IN ACCESS EXCLUSIVE MODE",
-        "ROLLBACK; SET ROLE postgres",
-        "CREATE ROLE mine",
-        "CREATE EXTENSION lo",
-        "COPY records TO PROGRAM 'cat'",
-    ),
-}
-"""What neither a recorder nor an operator nor an auditor may do."""
-READ_ONLY = (
-    "INSERT INTO records SELECT * FROM records",
-    "INSERT INTO facets SELECT * FROM facets",
-    "INSERT INTO policies SELECT * FROM policies",
-    "INSERT INTO quarantine SELECT * FROM quarantine",
-    "SELECT nextval('quarantine_id_seq')",
-    "UPDATE ledger_head SET last_seq = 0",
-    "INSERT INTO outbox_cursor VALUES ('x', '0-0')",
-    "UPDATE outbox_cursor SET entry_id = '0-0'",
-    "DELETE FROM open_jobs",
-    "DELETE FROM open_attempts",
-    "DELETE FROM content",
-    "SELECT * FROM content",
-    "SELECT job_id FROM content",
-)
-NOT_THE_OPERATORS = (
-    "SELECT answer FROM content",
-    "SELECT job FROM content",
-    "SELECT salt FROM content",
-    "UPDATE content SET answer = 'x'",
-    "INSERT INTO content SELECT * FROM content",
-    "INSERT INTO policies SELECT * FROM policies",
-    "INSERT INTO quarantine SELECT * FROM quarantine",
-    "UPDATE outbox_cursor SET entry_id = '0-0'",
-    "DELETE FROM open_jobs",
-)
 
 
 @pytest.mark.parametrize("role", ALLOWED)
