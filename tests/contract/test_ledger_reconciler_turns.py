@@ -162,3 +162,43 @@ async def test_id_taken_in_the_last_moment(redis: ArqRedis, ledger_url: str, mon
             (id_of("j-2"), Act.REDRIVEN, None),
         }
         assert await redis.zcard(keys.QUEUE + MAIN) == 3
+
+
+async def test_ends_and_is_forgotten_under_its_eyes(
+    redis: ArqRedis, ledger_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A job that ends and leaves Redis in the very moment it is looked for is not lost: its end is on its way."""
+    async with open_house(redis, ledger_url) as house:
+        await house.submit("j-0")
+        leases = await house.claim(1)
+        await house.record()
+        real = JobPlaces.look
+
+        async def look(places: JobPlaces, job_ids: Sequence[str]) -> dict[str, Whereabouts]:
+            monkeypatch.setattr(JobPlaces, "look", real)
+            await house.finish(*leases)
+            await redis.delete(keys.JOB + id_of("j-0"))
+            return await real(places, job_ids)
+
+        monkeypatch.setattr(JobPlaces, "look", look)
+        await house.attend()
+        await house.attend()
+        await house.reconcile()
+        assert house.reconciler.counts == Counts()
+        assert await house.finals() == {id_of("j-0"): 1}
+
+
+async def test_moves_under_its_eyes(redis: ArqRedis, ledger_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A job that is claimed between the look at its state and the look at its place has a place."""
+    async with open_house(redis, ledger_url) as house:
+        await house.submit("j-0")
+        await house.record()
+        real = JobPlaces._signs
+
+        async def signs(places: JobPlaces, job_ids: Sequence[str]) -> list[object]:
+            found = await real(places, job_ids)
+            await house.claim(1)
+            return found
+
+        monkeypatch.setattr(JobPlaces, "_signs", signs)
+        assert await JobPlaces(redis).look([id_of("j-0")]) == {id_of("j-0"): Whereabouts.PLACED}
