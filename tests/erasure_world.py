@@ -1,6 +1,7 @@
 """Jobs that lived in a real Redis and were recorded, and a search for what is left of their texts."""
 
 import json
+import time
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
@@ -80,7 +81,8 @@ async def finish(redis: ArqRedis, job_id: str, answer: str, state: JobState = Jo
         prompt_digest=salted_digest(opened.salt, opened.job.asked()),
         response_digest=salted_digest(opened.salt, answer),
     )
-    await put(redis, [record])
+    # Now: what ended long ago would not be kept any more.
+    await put(redis, [record], at=time.time_ns() // 1000)
 
 
 async def record(redis: ArqRedis, ledger: Ledger) -> None:

@@ -138,8 +138,10 @@ async def _traces(settings: Settings, *, ledger_only: bool) -> AsyncIterator[Job
 
 
 def _sure(count: int) -> bool:
+    """Ask. Not by typer: that writes to standard output."""
     what = "one job" if count == 1 else f"{count:,} jobs"
-    return typer.confirm(f"Erase what {what} asked and answered? It does not come back.", err=True)
+    screen.err.print(f"Erase what {what} asked and answered? It does not come back. [y/N] ", markup=False, end="")
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
 
 
 async def _wipe(traces: JobTraces | None, jobs: Sequence[str]) -> tuple[frozenset[str], frozenset[str]]:

@@ -76,7 +76,7 @@ async def test_nothing_is_left(ledger_url: str, redis: ArqRedis, size: int) -> N
     """Before, the texts are in the content table and in three keys of Redis; afterwards they are nowhere at all."""
     prompt, answer = PROMPT + "x" * size, ANSWER + "y" * size
     gone, stays = await accept(redis, make_job("a", prompt, SUBJECT), make_job("b", "another prompt", "person-2"))
-    digest = (await redis.hget(keys.JOB + gone, "digest")).decode()  # type: ignore[misc, union-attr]  # both clients
+    digest = (await redis.hget(keys.JOB + gone, "digest")).decode()  # type: ignore[misc]  # both clients
     async with making(ledger_url) as ledger:
         await record(redis, ledger)
         # Of one that failed Redis also keeps the prompt.
