@@ -48,7 +48,7 @@ def results(line: Line, routes: dict[str, Route]) -> list[dict[str, Any]]:
 
 
 def test_status(line: Line, routes: dict[str, Route], results: list[dict[str, Any]]) -> None:
-    """`status` has an object for each tier, each living worker and the line; with a batch, its counts."""
+    """`status` has an object for each tier, each living worker and recorder, and the line; with a batch, its counts."""
     shown = line.run("status", "--json").objects
     tiers = {entry["tier"]: entry for entry in shown if entry["kind"] == "tier"}
     assert set(tiers) == {tier for route in routes.values() for tier in route.tiers}
@@ -56,7 +56,9 @@ def test_status(line: Line, routes: dict[str, Route], results: list[dict[str, An
     assert (plain["state"], plain["queued"], plain["in_flight"], plain["held"]) == ("open", 0, 0, 0)
     assert plain["workers"] == 1
     assert len([entry for entry in shown if entry["kind"] == "worker"]) == 1
-    assert [set(entry) for entry in shown if entry["kind"] == "line"] == [{"kind", "held", "unrecorded"}]
+    assert len([entry for entry in shown if entry["kind"] == "recorder"]) == 1
+    counts = {"held", "unrecorded", "recorders", "quarantined", "stranded", "unsigned"}
+    assert [set(entry) for entry in shown if entry["kind"] == "line"] == [{"kind", *counts}]
     [batch] = line.run("status", _BATCH, "--json").objects
     assert (batch["batch"], batch["total"], batch["succeeded"], batch["outstanding"]) == (_BATCH, _COUNT, _COUNT, 0)
     assert results

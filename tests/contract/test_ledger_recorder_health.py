@@ -12,7 +12,7 @@ from audit_records import accepted, put
 from recorder_parts import Waits, until_recorded
 from structlog.testing import capture_logs
 
-from pointsman_audit import Counts, Ledger, LedgerUnavailable, Recorder, RecorderHealth
+from pointsman_audit import Counts, Ledger, LedgerBroken, LedgerUnavailable, Recorder, RecorderHealth
 from pointsman_audit.recorder_health import COUNT_EVERY_S
 from pointsman_queue import Observer, Outbox, RecorderBoard, client, keys
 
@@ -181,13 +181,41 @@ async def test_listed_while_it_waits(redis: ArqRedis, ledger: Ledger) -> None:
     assert (await post.pass_time(2))["quiet_s"] == 0.0
 
 
+async def test_listed_through_an_outage(redis: ArqRedis, ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While the recorder sits out an outage of the ledger it goes on being told of, longer than a key lives."""
+    waits, post = Waits(), Post(redis, ledger)
+
+    async def away(_: object) -> None:
+        raise LedgerUnavailable("away")
+
+    monkeypatch.setattr(ledger, "append", away)
+    await put(redis, [accepted("a")])
+    recorder = Recorder(Outbox(redis), ledger, duties=[post.health], sleep=waits.sleep)
+    running = asyncio.create_task(recorder.run())
+    await waits.begun(1)
+    told = [await post.pass_time(10, attend=False) for _ in range(3)]
+    assert [each["quiet_s"] for each in told] == [10.0, 20.0, 30.0]
+    monkeypatch.undo()
+    waits.end()
+    await until_recorded(recorder, 1, running)
+    recorder.stop()
+    await running
+    assert (await post.pass_time(0, attend=False))["quiet_s"] == 0.0
+
+
 async def test_broken_ledger_ends_it(redis: ArqRedis, ledger: Ledger) -> None:
-    """A recorder that ends with an error is not listed any more at once."""
-    post = Post(redis, ledger)
-    with pytest.raises(RuntimeError):
+    """A recorder that ends with an error is taken off at once."""
+    waits = Waits()
+    post = Post(redis, ledger, waits=waits)
+
+    async def ends() -> None:
         async with post.health.telling():
-            await until_listed(post)
-            raise RuntimeError
+            await waits.begun(1)
+            assert set(await post.listed()) == {NAME}
+            raise LedgerBroken
+
+    with pytest.raises(LedgerBroken):
+        await ends()
     assert await post.listed() == {}
 
 
@@ -227,10 +255,3 @@ async def test_absent_board_is_no_outage(redis: ArqRedis, ledger: Ledger) -> Non
     events = [entry["event"] for entry in logs]
     assert (events.count("recorder.health_not_told"), events.count("recorder.not_retired")) == (1, 1)
     assert "recorder.redis_down" not in events
-
-
-async def until_listed(post: Post) -> None:
-    """Wait until the recorder is listed."""
-    async with asyncio.timeout(60):
-        while not await post.listed():
-            await asyncio.sleep(0.01)
