@@ -72,7 +72,9 @@ def canonical(value: dict[str, Any]) -> str:
 
 
 def expressible(value: dict[str, Any]) -> bool:
-    """Whether canonical JSON can express the value."""
+    """Whether canonical JSON can express a value that has been read from JSON, so that its texts are whole."""
+    if _plain(value):
+        return True
     try:
         canonical(value).encode()
     except ValueError:
