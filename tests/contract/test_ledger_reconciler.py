@@ -79,6 +79,8 @@ async def test_strange_redis_that_is_written_to(redis: ArqRedis, ledger_url: str
         assert house.reconciler.counts == Counts()
         await house.attend(seconds=2)
         assert house.reconciler.counts == Counts(redriven=1)
+        # Both are counted: the new Redis had not counted the lost one yet.
+        assert await house.batch() == (2, 0)
 
 
 async def test_first_redis_is_not_strange(redis: ArqRedis, ledger_url: str) -> None:

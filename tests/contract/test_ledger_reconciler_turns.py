@@ -9,7 +9,7 @@ from queue_cases import MAIN, make_job
 from reconciler_house import KEEP, LOOSE, STRICT, id_of, open_house
 from structlog.testing import capture_logs
 
-from pointsman_audit import Act, Counts, Reconciled, ReconcilerHindered, WhyStranded
+from pointsman_audit import Act, Counts, Reconciled, ReconcilerHindered, WhyStranded, sweep
 from pointsman_producer import JobEncoder
 from pointsman_queue import JobPlaces, JobQueue, Turn, Whereabouts, keys
 
@@ -202,3 +202,38 @@ async def test_moves_under_its_eyes(redis: ArqRedis, ledger_url: str, monkeypatc
 
         monkeypatch.setattr(JobPlaces, "_signs", signs)
         assert await JobPlaces(redis).look([id_of("j-0")]) == {id_of("j-0"): Whereabouts.PLACED}
+
+
+async def test_page_by_page(redis: ArqRedis, ledger_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A sweep goes through all open jobs a page a second, rests, and begins anew; the turn is free in between."""
+    monkeypatch.setattr(sweep, "PAGE", 2)
+    async with open_house(redis, ledger_url) as house:
+        names = [f"p-{number}" for number in range(5)]
+        for name in names:
+            await house.submit(name, task_class=LOOSE)
+        await house.record()
+        for name in names[1:]:
+            await house.lose(id_of(name))
+        found = []
+        for _ in range(3):
+            await house.attend(seconds=1)
+            found.append((house.reconciler.counts.stranded, await redis.exists(keys.RECONCILER)))
+        assert found == [(1, 1), (3, 1), (4, 0)]
+        for _ in range(7):
+            await house.attend(seconds=1)
+            assert not await redis.exists(keys.RECONCILER)
+        await house.attend(seconds=1)
+        assert await redis.exists(keys.RECONCILER)
+        assert house.reconciler.counts == Counts(stranded=4)
+
+
+async def test_stretch_by_stretch(redis: ArqRedis, ledger_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ended jobs that the ledger never heard of are found all over Redis, a stretch in each sweep."""
+    monkeypatch.setattr(sweep, "PAGE", 10)
+    async with open_house(redis, ledger_url) as house:
+        names = [f"p-{number}" for number in range(40)]
+        await house.submit(*names)
+        await house.work()
+        await redis.delete(keys.OUTBOX)
+        await house.reconcile(rounds=60)
+        assert await house.finals() == {id_of(name): 1 for name in names}
