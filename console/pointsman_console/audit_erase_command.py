@@ -44,7 +44,7 @@ def register(app: typer.Typer) -> None:
 
 def erase(
     context: typer.Context,
-    jobs: Annotated[list[str] | None, typer.Argument(metavar="[JOB]...", help="Job ids.")] = None,
+    jobs: Annotated[list[str] | None, typer.Argument(metavar="JOB", help="Job ids.")] = None,
     subject: Annotated[
         str | None,
         typer.Option(help="Instead of job ids: every job whose metadata say it is about this subject."),

@@ -138,6 +138,24 @@ async def test_records_that_disagree() -> None:
         assert "record 1" in proof.why
 
 
+async def test_an_end_agrees_with_what_came_before_it() -> None:
+    """An end without an acceptance contradicts nothing; one that only a later acceptance agrees with does."""
+    digests, line = await lived()
+    accepted, *ended = digests.records
+    assert tried(line, replace(digests, records=tuple(ended))).agreement is Agreement.SAME
+    later = accepted._replace(seq=9)
+    assert tried(line, replace(digests, records=(*ended, later))).agreement is Agreement.SAME
+    first = accepted._replace(digest="0" * 64)
+    proof = tried(line, replace(digests, records=(first, *ended, later)))
+    assert proof.agreement is Agreement.CONTRADICTORY
+
+
+async def test_a_prompt_is_no_answer() -> None:
+    """The text that a prompt's digest is taken of is not called an answer, though a record has its digest."""
+    digests, _ = await lived()
+    assert tried(JOB.asked(), digests).agreement is Agreement.DIFFERENT
+
+
 @pytest.mark.parametrize("word", ["unsalted", "unreadable", "unknown"])
 async def test_words_for_digests(word: str) -> None:
     """A record with a word in place of a digest contradicts nothing, and is not what a text is held against."""
