@@ -5,11 +5,12 @@ from collections.abc import Sequence
 
 import pytest
 from arq import ArqRedis
+from audit_records import accepted
 from queue_cases import MAIN, make_job
 from reconciler_house import KEEP, LOOSE, STRICT, id_of, open_house
 from structlog.testing import capture_logs
 
-from pointsman_audit import Act, Counts, Reconciled, ReconcilerHindered, WhyStranded, sweep
+from pointsman_audit import Act, Counts, Reconciled, Reconciler, ReconcilerHindered, WhyStranded, sweep
 from pointsman_producer import JobEncoder
 from pointsman_queue import JobPlaces, JobQueue, Turn, Whereabouts, keys
 
@@ -237,3 +238,38 @@ async def test_stretch_by_stretch(redis: ArqRedis, ledger_url: str, monkeypatch:
         await redis.delete(keys.OUTBOX)
         await house.reconcile(rounds=60)
         assert await house.finals() == {id_of(name): 1 for name in names}
+
+
+async def test_what_another_wrote_meanwhile(redis: ArqRedis, ledger_url: str) -> None:
+    """What was seen before another reconciler had its turn counts no more: it may have written the same end since."""
+    async with open_house(redis, ledger_url) as house:
+        await house.submit("over")
+        await house.record()
+        await house.work()
+        await redis.delete(keys.OUTBOX)
+        await redis.xadd(keys.OUTBOX, {"at": "1", "record": "{}"})
+        await house.attend()
+        await house.record()
+        await redis.delete(keys.RECONCILER)
+        other = Reconciler(house.ledger, house.yard("second"), clock=house.time.wall, monotonic=house.time.monotonic)
+        await house.attend(other)
+        assert other.counts == Counts(rebuilt=1)
+        await house.attend()
+        await house.reconcile()
+        assert await house.finals() == {id_of("over"): 1}
+        assert house.reconciler.counts == Counts()
+
+
+async def test_record_without_a_turn(redis: ArqRedis, ledger_url: str) -> None:
+    """A record under the turn gets there only while the turn lasts."""
+    async with open_house(redis, ledger_url) as house:
+        turn = house.yard("one").turn
+        assert not await turn.write(accepted("job"))
+        await turn.take()
+        assert await turn.write(accepted("job"))
+        await redis.delete(keys.RECONCILER)
+        await house.yard("two").turn.take()
+        assert not await turn.write(accepted("job"))
+        await turn.release()
+        assert await redis.get(keys.RECONCILER) == b"two"
+        assert await redis.xlen(keys.OUTBOX) == 1
