@@ -1,6 +1,7 @@
 """Jobs that lived in a real Redis and were recorded, and a search for what is left of their texts."""
 
 import json
+import re
 import time
 from collections.abc import AsyncIterator
 from datetime import timedelta
@@ -128,12 +129,21 @@ async def found_in_tables(ledger: Ledger, *needles: str) -> set[str]:
 
 def found_in_files(url: str, *needles: str) -> set[str]:
     """The texts that stand somewhere in SQLite's files; PostgreSQL's pages are not looked into."""
+    data = _bytes(url)
+    return {needle for needle in needles if needle.encode() in data}
+
+
+def names_in_files(url: str) -> set[str]:
+    """The jobs of which SQLite's files hold a text that says `SUBJ`, `SALT`, `PROMPT` or `ANSWER`, and whose it is."""
+    return {name.decode() for name in re.findall(rb"(?:SUBJ|SALT|PROMPT|ANSWER)-([0-9a-f]{24})", _bytes(url))}
+
+
+def _bytes(url: str) -> bytes:
     path = LedgerAddress.parse(url).path
     if path is None:
-        return set()
+        return b""
     files = [Path(f"{path}{ending}") for ending in ("", "-wal", "-shm", "-journal")]
-    data = b"".join(file.read_bytes() for file in files if file.exists())
-    return {needle for needle in needles if needle.encode() in data}
+    return b"".join(file.read_bytes() for file in files if file.exists())
 
 
 async def vacuums(url: str) -> int:
