@@ -72,7 +72,7 @@ def canonical(value: dict[str, Any]) -> str:
 
 
 def expressible(value: dict[str, Any]) -> bool:
-    """Whether canonical JSON can express a value that has been read from JSON, so that its texts are whole."""
+    """Whether canonical JSON can express the value."""
     if _plain(value):
         return True
     try:
@@ -83,19 +83,30 @@ def expressible(value: dict[str, Any]) -> bool:
 
 
 def _plain(value: object) -> bool:
-    """Whether there are only texts, flags, None and exact whole numbers in it, under names in ASCII.
+    """Whether there are only whole texts, flags, None and exact whole numbers in it, under names in ASCII.
 
     Fractions are written otherwise by Python; names beyond ASCII it may sort otherwise.
     """
-    kind = type(value)
-    if kind is str or kind is bool or value is None:
+    if isinstance(value, str):
+        return value.isascii() or _whole(value)
+    if isinstance(value, bool) or value is None:
         return True
     if isinstance(value, int):
         return -_EXACT <= value <= _EXACT
     if isinstance(value, dict):
         for name, inner in value.items():
             # The commonest first, without a call.
-            if not name.isascii() or (type(inner) is not str and inner is not None and not _plain(inner)):
+            easy = inner is None or (type(inner) is str and inner.isascii())
+            if not name.isascii() or not (easy or _plain(inner)):
                 return False
         return True
     return isinstance(value, list) and all(_plain(inner) for inner in value)
+
+
+def _whole(text: str) -> bool:
+    """Whether there is no half of a surrogate pair in it."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
