@@ -120,7 +120,8 @@ def _tune_sqlite(engine: AsyncEngine, busy_timeout: timedelta) -> None:
         cursor.execute(f"PRAGMA busy_timeout = {milliseconds}")
         # FULL: a committed record is dropped from Redis, so it must be on the disk.
         cursor.execute("PRAGMA synchronous = FULL")
-        # What is deleted is overwritten, freed pages too: FAST would leave those as they are.
+        # What is deleted is overwritten, freed pages too: FAST would leave those as they are. Measured: recording is
+        # no slower, and to delete what 50,000 jobs asked and were answered takes 1.2 s instead of 0.7 s.
         cursor.execute("PRAGMA secure_delete = ON")
         # Job ids are random, so a batch touches pages all over the file. Measured at 5 million records, the two
         # together: a fifth more records a second; the file beside the ledger grows to about 45 MB.
