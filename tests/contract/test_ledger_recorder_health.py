@@ -163,14 +163,21 @@ async def test_told_while_nothing_happens(redis: ArqRedis, ledger: Ledger) -> No
     """It is told at once and then once a second, also while there is nothing to record; the end takes it off."""
     waits = Waits()
     post = Post(redis, ledger, waits=waits)
+    with capture_logs() as logs:
+        await told_three_times(post, waits)
+    assert not [entry for entry in logs if entry["event"].startswith("recorder.health")]
+    assert await post.listed() == {}
+
+
+async def told_three_times(post: Post, waits: Waits) -> None:
+    """Let a recorder that has nothing to do tell three times."""
     async with post.at_work():
         for turn in range(1, 4):
             await waits.begun(turn)
             assert set(await post.listed()) == {NAME}
-            await redis.delete(keys.RECORDER + NAME)
+            await post.redis.delete(keys.RECORDER + NAME)
             waits.end()
         assert set(waits.asked) == {1.0}
-    assert await post.listed() == {}
 
 
 async def test_listed_while_it_waits(redis: ArqRedis, ledger: Ledger) -> None:

@@ -34,6 +34,7 @@ async def test_living_recorders(redis: ArqRedis) -> None:
     await boards[1].retire()
     assert set(await listed(redis)) == {"r-0", "r-2"}
     assert await names(redis) == {b"r-0", b"r-2"}
+    assert not await redis.exists(keys.RECORDER + "r-1")
     assert (await Observer(redis).overview([])).workers == {}
 
 
@@ -46,6 +47,8 @@ async def test_dead_recorder_is_not_listed(redis: ArqRedis) -> None:
         assert 14_000 < await redis.pttl(keys.RECORDER + name.decode()) <= 15_000
     await redis.delete(keys.RECORDER + "dead")
     assert set(await listed(redis)) == {"living"}
+    # Who has been here looked when it came; what is done every second costs as little as can be.
+    await living.tell("{}")
     assert await names(redis) == {b"dead", b"living"}
     await RecorderBoard(redis, "next").tell("{}")
     assert await names(redis) == {b"living", b"next"}
