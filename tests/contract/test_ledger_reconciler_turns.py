@@ -273,3 +273,15 @@ async def test_record_without_a_turn(redis: ArqRedis, ledger_url: str) -> None:
         await turn.release()
         assert await redis.get(keys.RECONCILER) == b"two"
         assert await redis.xlen(keys.OUTBOX) == 1
+
+
+async def test_emptied_behind_the_recorder(redis: ArqRedis, ledger_url: str) -> None:
+    """A Redis that was emptied after the recorder saw its name is not taken for the one that was recorded."""
+    async with open_house(redis, ledger_url) as house:
+        await house.submit("j-0")
+        await house.record()
+        source = await house.outbox.source()
+        await redis.flushall()
+        await house.reconciler.attend(source, await house.ledger.cursor(source))
+        assert house.reconciler.counts == Counts()
+        assert not await redis.exists(keys.JOB + id_of("j-0"))
