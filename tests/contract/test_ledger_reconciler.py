@@ -203,6 +203,22 @@ async def test_final_of_a_job_the_ledger_never_heard_of(redis: ArqRedis, ledger_
         assert house.reconciler.counts == Counts(rebuilt=1)
 
 
+async def test_final_of_a_second_life(redis: ArqRedis, ledger_url: str) -> None:
+    """A job that was taken in anew after Redis forgot it, and whose second end is lost, has that recorded, too."""
+    async with open_house(redis, ledger_url) as house:
+        await house.submit("j-0")
+        await house.work()
+        await house.record()
+        await house.lose(id_of("j-0"))
+        await house.submit("j-0")
+        await house.record()
+        await house.work()
+        await redis.delete(keys.OUTBOX)
+        await house.reconcile()
+        assert house.reconciler.counts == Counts(rebuilt=1)
+        assert await house.finals() == {id_of("j-0"): 2}
+
+
 async def test_older_copy_of_the_ledger(redis: ArqRedis, tmp_path: Path) -> None:
     """An older copy put back: what ended since is recorded again from Redis, and nothing is asked a second time."""
     path, copy = tmp_path / "ledger.db", tmp_path / "copy.db"
