@@ -72,7 +72,7 @@ async def _migrate(settings: Settings, roles: "Roles | None", as_json: bool) -> 
         screen.line({"ledger": address, **done._asdict(), "granted": granted})
         return 0
     for text in _told(address, done, granted):
-        screen.out.print(text, markup=False)
+        screen.tell(text)
     return 0
 
 

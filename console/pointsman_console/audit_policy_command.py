@@ -36,6 +36,8 @@ def policy(
     Records name the policy they were decided under by its digest: the SHA-256 of the canonical configuration, every
     default written out, secrets not in it. With --json it is printed as it is hashed, and a line feed after it.
     """
+    if digest == "":
+        raise UsageProblem("the digest is empty; write its beginning, or leave it out to list all policies")
     work = _list(context.obj, as_json) if digest is None else _one(context.obj, digest, as_json)
     raise typer.Exit(asyncio.run(work))
 
@@ -47,8 +49,10 @@ async def _one(settings: Settings, digest: str, as_json: bool) -> int:
         found = await find_policy(ledger, digest)
     if found.policy is None:
         raise UsageProblem(f"the ledger knows that policy {found.digest} was in force, and does not have its text")
-    text = found.policy if as_json else json.dumps(json.loads(found.policy), indent=2, ensure_ascii=False)
-    typer.echo(text)
+    if as_json:
+        screen.verbatim(found.policy)
+    else:
+        screen.tell_json(json.loads(found.policy))
     screen.say(f"policy {found.digest}, first in force {found.first_at} (record {found.first_seq})")
     return 0
 

@@ -76,7 +76,7 @@ async def _prove(settings: Settings, job_id: str, text: str, part: "ContentPart 
     if as_json:
         screen.line({"job_id": job_id, **proof._asdict()})
     else:
-        screen.out.print(_told(job_id, proof), markup=False)
+        screen.tell(_told(job_id, proof))
     return 0 if proof.agreement is Agreement.SAME else 1
 
 

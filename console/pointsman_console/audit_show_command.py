@@ -12,6 +12,7 @@ from . import screen
 from .audit_filters import AsJson
 from .composition import open_ledger
 from .job_story import tell_story
+from .operator_name import see_to_word
 from .printable import printable
 
 if TYPE_CHECKING:
@@ -47,6 +48,8 @@ def show(
         raise UsageProblem("name one job: by its id, or by --custom-id")
     if batch is not None and custom_id is None:
         raise UsageProblem("--batch goes with --custom-id; a job id needs none")
+    for what, word in (("the job id", job_id), ("--custom-id", custom_id), ("--batch", batch)):
+        see_to_word(what, word or "")
     raise typer.Exit(asyncio.run(_show(context.obj, job_id, custom_id, batch, as_json=as_json)))
 
 
@@ -64,7 +67,7 @@ async def _show(
             screen.line(record)
         return 0
     for text in tell_story(story, policies):
-        typer.echo(text)
+        screen.tell(text)
     return 0
 
 

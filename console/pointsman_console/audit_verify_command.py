@@ -104,7 +104,7 @@ async def _verify(settings: Settings, files: "list[Checkpoints]", keys: "list[Pu
         screen.line(_object(verdict))
     else:
         for text in _told(verdict, with_checkpoints=bool(files)):
-            screen.out.print(text, markup=False)
+            screen.tell(text)
     return 0 if verdict.ok else 1
 
 

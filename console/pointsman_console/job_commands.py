@@ -51,7 +51,7 @@ async def _show(settings: Settings, job_id: str, as_json: bool) -> int:
         return 0
     screen.table(("FIELD", "VALUE"), facts.items())
     if result:
-        screen.out.print_json(result.decode())
+        screen.tell_json(json.loads(result))
     return 0
 
 
@@ -84,7 +84,7 @@ async def _retry(settings: Settings, job_id: str) -> int:
         batch_id = await _free_batch(line, job_id, view.job.custom_id)
         receipt = (await Producer(line.jobs, table).submit([view.job], batch_id=batch_id))[0]
     screen.say(f"job {job_id} is asked again as {receipt.job_id} in batch {receipt.batch_id}")
-    screen.out.print(receipt.job_id)
+    screen.tell(receipt.job_id)
     return 0
 
 

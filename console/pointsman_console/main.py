@@ -20,7 +20,7 @@ from . import (
     submit_command,
 )
 from .logs import configure_logs
-from .screen import say
+from .screen import flush, give_up, say
 
 INTERRUPTED = 130
 
@@ -61,6 +61,7 @@ def main() -> NoReturn:
     command = typer.main.get_command(app)
     try:
         code = command.main(prog_name="pointsman", standalone_mode=False)
+        flush()
     except PointsmanError as error:
         _complain(error)
         code = error.exit_code
@@ -75,9 +76,9 @@ def main() -> NoReturn:
     except KeyboardInterrupt:
         say("pointsman: interrupted")
         code = INTERRUPTED
-    except BrokenPipeError:
-        # Whoever read our output has had enough.
-        sys.stderr.close()
+    except (BrokenPipeError, SystemExit):
+        # Whoever read our output has had enough. Typer and rich want to exit then; nobody else does.
+        give_up()
         code = 0
     sys.exit(int(code or 0))
 
@@ -87,8 +88,14 @@ def _usage(error: typer.TyperException) -> int:
     if "\n" in message:
         say(message)  # the help, asked for by giving no command
     else:
-        say(f"pointsman: {message} See `pointsman --help`.")
+        say(f"pointsman: {message.replace('Value error, ', '')} See `{_command(error)} --help`.")
     return 2
+
+
+def _command(error: typer.TyperException) -> str:
+    """The command that was meant, as far as it was understood."""
+    context = getattr(error, "ctx", None)
+    return "pointsman" if context is None else str(context.command_path)
 
 
 def _complain(error: PointsmanError) -> None:

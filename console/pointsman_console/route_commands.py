@@ -2,7 +2,6 @@
 
 import asyncio
 import getpass
-import json
 from typing import Annotated
 
 import typer
@@ -41,7 +40,7 @@ def check(
 @app.command("schema")
 def schema() -> None:
     """Print the JSON Schema of pointsman.toml, for editors."""
-    screen.out.print_json(json.dumps(config_schema()))
+    screen.tell_json(config_schema())
 
 
 @app.command("show")

@@ -179,7 +179,7 @@ def _show(rows: Sequence[dict[str, Any]]) -> None:
     )  # fmt: skip
     told = [f"{row['tier']}: {row['detail']}" for row in rows if row["detail"] is not None]
     if told:
-        screen.out.print("\n" + "\n".join(told), markup=False)
+        screen.tell("\n" + "\n".join(told))
 
 
 def _lines(*facts: str | None) -> str:

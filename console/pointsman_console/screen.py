@@ -1,9 +1,12 @@
 """Standard output holds what was asked for; everything said about it goes to standard error."""
 
 import json
+import os
 import sys
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from itertools import zip_longest
+from pathlib import Path
 from typing import Any
 
 from rich.cells import cell_len
@@ -11,21 +14,69 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
+from pointsman_routes import UsageProblem
+
+from .printable import json_printable, printable
+
 _WIDE = 1_000_000
 """Columns of a file or a pipe: it has no width, and folding there would only break rows."""
 
-out = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 1000)
-err = Console(stderr=True, highlight=False, soft_wrap=True)
+# A stream that was closed before we began is none; what would be opened next, such as a ledger, would get its number.
+if sys.stdout is None:
+    sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 to be open as long as we run
+if sys.stderr is None:
+    sys.stderr = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 as above
+
+# Without emoji: `:smile:` in a name is no picture.
+out = Console(highlight=False, emoji=False, soft_wrap=True, width=None if sys.stdout.isatty() else 1000)
+err = Console(highlight=False, emoji=False, soft_wrap=True, stderr=True)
 
 
 def line(value: Mapping[str, Any]) -> None:
-    """One object on one line of standard output."""
-    sys.stdout.write(json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=str) + "\n")
+    """One object on one line of standard output; in it nothing can steer a terminal or end the line."""
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=str)
+    with _written():
+        sys.stdout.write(json_printable(text) + "\n")
+
+
+def tell(text: str) -> None:
+    """Text on standard output: nothing in it is markup, and nothing but line feeds steers a terminal."""
+    with _written():
+        out.print(_harmless(text), markup=False)
+
+
+def tell_json(value: Any) -> None:
+    """JSON in as many lines as people like to read it in."""
+    tell("\n".join(json_printable(part) for part in json.dumps(value, indent=2, ensure_ascii=False).split("\n")))
+
+
+def verbatim(text: str) -> None:
+    """Text on standard output to its last byte, whatever it does to a terminal: such as what a digest is of."""
+    with _written():
+        sys.stdout.write(text + "\n")
 
 
 def say(text: str) -> None:
     """A remark for the person at the terminal."""
-    err.print(text, markup=False)
+    err.print(_harmless(text), markup=False)
+
+
+def flush() -> None:
+    """Have what was printed arrive.
+
+    Raises:
+        BrokenPipeError: nobody reads it any more.
+        UsageProblem: it cannot be written.
+    """
+    with _written():
+        sys.stdout.flush()
+
+
+def give_up() -> None:
+    """Drop what could not be printed: Python would try it again, and complain, when it ends."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)
 
 
 def table(
@@ -38,7 +89,9 @@ def table(
 ) -> None:
     """A table on standard output.
 
-    A cell or heading may have several lines; in a pipe they are one, so that a row stays a line. On a terminal too
+    A cell or heading may have several lines; in a pipe they are one, so that a row stays a line. Other characters
+    that would steer a terminal are escaped; a cell that strangers wrote is made `printable` before, so that it has one
+    line. On a terminal too
     narrow for all of it, columns are folded between words, the widest first. No word is ever broken: what still does
     not fit is left to the terminal to wrap.
 
@@ -50,7 +103,7 @@ def table(
         right: columns that are aligned at the right: figures.
     """
     headings = list(columns)
-    lines = [[*headings], *(["-" if cell is None else str(cell) for cell in row] for row in rows)]
+    lines = [["-" if cell is None else _harmless(str(cell)) for cell in row] for row in (headings, *rows)]
     if not out.is_terminal:
         lines = [[(", " if number else " ").join(cell.split("\n")) for cell in row] for number, row in enumerate(lines)]
     room = out.width if out.is_terminal else _WIDE
@@ -60,15 +113,16 @@ def table(
         widths, folds = column_widths(lines, [name in whole for name in headings], left)
         if not folds:
             break
-    if title is not None:
-        out.print(Text(title, style="italic"))
-    for number, row in enumerate(lines):
-        folded = [_folded(cell, width) for cell, width in zip(row, widths, strict=True)]
-        for parts in zip_longest(*folded, fillvalue=""):
-            cells = zip(parts, widths, (name in right for name in headings), strict=True)
-            shown = gap.join(_aligned(part, width, at_right=at_right) for part, width, at_right in cells)
-            # Text, not a string: square brackets in data are not markup.
-            out.print(Text(shown.rstrip(), style="" if number else "bold"))
+    with _written():
+        if title is not None:
+            out.print(Text(printable(title), style="italic"))
+        for number, row in enumerate(lines):
+            folded = [_folded(cell, width) for cell, width in zip(row, widths, strict=True)]
+            for parts in zip_longest(*folded, fillvalue=""):
+                cells = zip(parts, widths, (name in right for name in headings), strict=True)
+                shown = gap.join(_aligned(part, width, at_right=at_right) for part, width, at_right in cells)
+                # Text, not a string: square brackets in data are not markup.
+                out.print(Text(shown.rstrip(), style="" if number else "bold"))
 
 
 def column_widths(rows: Sequence[Sequence[str]], whole: Sequence[bool], room: int) -> tuple[list[int], bool]:
@@ -114,6 +168,22 @@ def progress_bar() -> Progress:
         # Otherwise what was asked for, on its way into a file, would come out above the bar.
         redirect_stdout=out.is_terminal,
     )
+
+
+@contextmanager
+def _written() -> Iterator[None]:
+    """Raises: UsageProblem: standard output cannot be written."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        give_up()
+        raise UsageProblem(f"standard output cannot be written: {error.strerror}; send it somewhere else") from None
+
+
+def _harmless(text: str) -> str:
+    return "\n".join(printable(part) for part in text.split("\n"))
 
 
 def _folded(cell: str, width: int) -> list[str]:

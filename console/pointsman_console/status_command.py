@@ -86,14 +86,14 @@ async def _status(settings: Settings, batch: str | None, as_json: bool) -> int:
         return 0
     _show_table(rows, accounts)
     if ends:
-        screen.out.print()
+        screen.tell("")
         outcome_table(ends, title="how calls ended in the last hour")
-    screen.out.print(
+    screen.tell(
         f"\n{overview.held:,} held jobs; {overview.outbox:,} records not yet in the ledger; "
         f"{len(overview.workers)} workers"
     )
     for text in recorder_lines(overview):
-        screen.out.print(text, markup=False)
+        screen.tell(text)
     return 0
 
 
