@@ -223,7 +223,9 @@ async def _standing(connection: AsyncConnection, kind: ListedKind) -> tuple[int,
 
 
 async def _place(connection: AsyncConnection, seq: int) -> Place:
-    row = (await connection.execute(select(records.c.at, records.c.seq).where(records.c.seq == seq))).one_or_none()
+    query = select(records.c.at, records.c.seq).where(records.c.seq == seq)
+    # A database cannot be asked for a number that it has no room for.
+    row = (await connection.execute(query)).one_or_none() if 0 < seq <= _LAST.at else None
     if row is None:
         raise FilterInvalid(f"there is no record {seq} that others could come before; write the `seq` of one")
     return Place(*row)

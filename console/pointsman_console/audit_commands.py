@@ -20,7 +20,7 @@ from . import (
     audit_verify_command,
     screen,
 )
-from .audit_filters import AsJson, moment
+from . import audit_filters as of
 from .composition import open_ledger
 from .outcome_table import outcome_object, outcome_table
 
@@ -43,32 +43,34 @@ audit_erase_command.register(app)
 @app.command("rates")
 def rates(
     context: typer.Context,
-    class_name: Annotated[str | None, typer.Option("--class", help="Only this class.")] = None,
-    tier: Annotated[str | None, typer.Option(help="Only this tier.")] = None,
-    since: Annotated[str, typer.Option(help="From this moment: 2026-01-31T09:30:00Z, or 2h ago as 2h.")] = "24h",
-    until: Annotated[str | None, typer.Option(help="Before this moment.")] = None,
-    as_json: AsJson = False,
+    class_name: of.OfClass = None,
+    tier: Annotated[str | None, typer.Option("--tier", help="Only calls to this tier: openai/fast.")] = None,
+    since: of.Since = "24h",
+    until: of.Until = None,
+    as_json: of.AsJson = False,
 ) -> None:
     """Show how calls ended, by tier and class: the share of empty, truncated, refused, misrouted and broken answers."""
-    from pointsman_audit import RecordFilter
+    from pointsman_audit import ListedKind, RecordFilter
 
-    wanted = RecordFilter(
-        task_class=class_name, tier=tier, since=moment("--since", since), until=moment("--until", until)
-    )
+    begin, end = of.span(since, until)
+    wanted = RecordFilter(kind=ListedKind.ATTEMPT, task_class=class_name, tier=tier, since=begin, until=end)
     raise typer.Exit(asyncio.run(_rates(context.obj, wanted, as_json)))
 
 
 async def _rates(settings: Settings, wanted: "RecordFilter", as_json: bool) -> int:
     async with open_ledger(settings) as ledger:
         found = await ledger.outcomes(wanted)
+        unknown = () if found else await ledger.unknown_words(wanted)
     by_place: dict[tuple[str, str], dict[str, int]] = {}
     for entry in found:
         by_place.setdefault((entry.tier, entry.task_class), {})[entry.outcome] = entry.calls
     if as_json:
         for (tier, task_class), counts in by_place.items():
             screen.line(outcome_object(tier, task_class, counts))
-        return 0
-    rows = [(tier, task_class, counts) for (tier, task_class), counts in by_place.items()]
-    outcome_table(rows, title="how calls ended")
-    screen.say(f"{sum(entry.calls for entry in found):,} calls")
+    else:
+        rows = [(tier, task_class, counts) for (tier, task_class), counts in by_place.items()]
+        outcome_table(rows, title="how calls ended")
+        screen.say(f"{sum(entry.calls for entry in found):,} calls")
+    for remark in of.unknown_remarks(wanted.kind.value, unknown):
+        screen.say(remark)
     return 0

@@ -3,7 +3,6 @@
 import asyncio
 import sys
 from dataclasses import dataclass
-from datetime import UTC
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -94,6 +93,7 @@ def export(
 
     chosen = ExportForm(_form(form, output, raw=raw))
     calls = owner or outcome or usage
+    begin, end = of.span(since, until)
     wanted = RecordFilter(
         kind=ListedKind(kind or ("any" if raw else "attempt" if calls else "final")),
         task_class=class_name,
@@ -107,8 +107,8 @@ def export(
         reason=reason,
         error_code=error,
         usage_source=usage,
-        since=of.moment("--since", since),
-        until=of.moment("--until", until),
+        since=begin,
+        until=end,
         fallback=fallback or None,
         downgraded=downgraded or None,
         mismatch=mismatch or None,
@@ -180,7 +180,7 @@ def options_of(wanted: "RecordFilter", *, raw: bool) -> dict[str, str]:
         "kind": wanted.kind.value,
         **{of.OPTIONS.get(name, name): word for name, word in wanted.words.items()},
         **{name: str(flag).lower() for name, flag in wanted.flags.items()},
-        **{name: moment and moment.astimezone(UTC).isoformat() for name, moment in moments.items()},
+        **{name: moment and moment.isoformat() for name, moment in moments.items()},
         "batch": wanted.batch_id,
         "job": wanted.job_id,
         "custom-id": wanted.custom_id,

@@ -1,15 +1,17 @@
 """Options that say which records are meant, shared by the commands that ask the ledger."""
 
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from pointsman_routes import OutcomeKind, UsageProblem, parse_duration
 
+from .printable import printable
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from pointsman_audit import UnknownWord
 
@@ -69,6 +71,9 @@ OfJob = Annotated[Text, typer.Option("--job", help="Only this job, by its id.")]
 OfCustomId = Annotated[Text, typer.Option("--custom-id", help="Only jobs with this custom id, whichever their batch.")]
 AsJson = Annotated[bool, typer.Option("--json", help="One object a line.")]
 
+_DURATION = re.compile(r"(\d+(\.\d+)?(ms|s|m|h|d))+", re.ASCII)
+_NAMED = 20
+"""Known words that a remark names."""
 OPTIONS = {"task_class": "class", "error_code": "error", "usage_source": "usage"}
 """What a field of the filter is called on the command line, where that is not its own name."""
 
@@ -81,23 +86,50 @@ def moment(option: str, text: str | None) -> datetime | None:
     """
     if text is None:
         return None
-    if re.fullmatch(r"(\d+(\.\d+)?(ms|s|m|h|d))+", text):
-        return datetime.now(UTC) - parse_duration(text)
+    if _DURATION.fullmatch(text):
+        return datetime.now(UTC) - _duration(option, text)
     try:
         found = datetime.fromisoformat(text)
-    except ValueError:
+        return found.astimezone(UTC) if found.tzinfo else found.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):  # of another zone, the first and the last day may have no date in UTC
         raise UsageProblem(
             f"{option}: {text!r} is not a moment; write 2026-01-31T09:30:00Z, or 2h for two hours ago"
         ) from None
-    return found if found.tzinfo else found.replace(tzinfo=UTC)
+
+
+def span(since: str | None, until: str | None) -> tuple[datetime | None, datetime | None]:
+    """Read both moments.
+
+    Raises:
+        UsageProblem: if one is none, or nothing can be between them.
+    """
+    begin, end = moment("--since", since), moment("--until", until)
+    if begin is not None and end is not None and begin >= end:
+        raise UsageProblem(
+            f"--since {since} is not before --until {until}, so nothing is between; write an earlier --since or a "
+            "later --until"
+        )
+    return begin, end
+
+
+def _duration(option: str, text: str) -> timedelta:
+    try:
+        return parse_duration(text)
+    except ValueError as error:
+        raise UsageProblem(f"{option}: {text!r} is {error}") from None
 
 
 def unknown_remarks(kind: str, unknown: "Iterable[UnknownWord]") -> list[str]:
     """Say of words that no record has which ones some have; for an answer that is empty."""
     of_kind = "" if kind == "any" else f"{kind} "
     return [
-        f"no {of_kind}record names the {option} {word!r}; known: {', '.join(known)}"
+        f"no {of_kind}record names the {option} {word!r}; known: {_some(known)}"
         if known
         else f"{of_kind}records name no {option}; those of another --kind may"
         for option, word, known in ((OPTIONS.get(field, field), word, known) for field, word, known in unknown)
     ]
+
+
+def _some(known: "Sequence[str]") -> str:
+    more = len(known) - _NAMED
+    return ", ".join(map(printable, known[:_NAMED])) + (f" and {more:,} more, see --group-by" if more > 0 else "")

@@ -1,6 +1,7 @@
 """`pointsman audit list`: records found, shown, paged through, added up."""
 
 import asyncio
+import json
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,6 +14,7 @@ from . import audit_filters as of
 from . import screen
 from .composition import open_ledger
 from .group_table import group_object, group_table
+from .printable import printable
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -99,6 +101,7 @@ def list_records(
     calls = owner or outcome or usage or _OF_ATTEMPTS.intersection(keys)
     chosen = kind or ("attempt" if calls else "final")
     screenful = None if everything or as_json or keys else _SCREENFUL
+    begin, end = of.span(since, until)
     wanted = RecordFilter(
         kind=ListedKind(chosen),
         task_class=class_name,
@@ -112,8 +115,8 @@ def list_records(
         reason=reason,
         error_code=error,
         usage_source=usage,
-        since=of.moment("--since", since),
-        until=of.moment("--until", until),
+        since=begin,
+        until=end,
         fallback=fallback or None,
         downgraded=downgraded or None,
         mismatch=mismatch or None,
@@ -150,11 +153,12 @@ async def _list(settings: Settings, wanted: "RecordFilter", as_json: bool) -> in
             if as_json:
                 screen.line(record)
             else:
-                rows.append(record if columns is None else {name: _cell(record, name) for name in columns})
+                rows.append(record if columns is None else {name: _first(record, name) for name in columns})
         if not as_json:
             # Of one kind; it need not be said in every row.
             names = columns or tuple(dict.fromkeys(name for row in rows for name in row if name != "kind"))
-            screen.table(names, ([row.get(name) for name in names] for row in rows))
+            if names:
+                screen.table(names, ([_cell(row.get(name)) for name in names] for row in rows))
             screen.say(f"{shown:,} records")
         for remark in await _remarks(ledger, wanted, shown, first):
             screen.say(remark)
@@ -198,6 +202,13 @@ async def _groups(settings: Settings, wanted: "RecordFilter", keys: "tuple[Group
     return 0
 
 
-def _cell(record: "ShownRecord", name: str) -> Any:
+def _cell(value: Any) -> str | None:
+    """What is shown of a value: in one line, since a custom id or a model's name may have any character in it."""
+    if isinstance(value, dict | list):
+        return printable(json.dumps(value, ensure_ascii=False))
+    return None if value is None else printable(value)
+
+
+def _first(record: "ShownRecord", name: str) -> Any:
     values = (record.get(source) for source in _SAME.get(name, (name,)))
     return next((value for value in values if value is not None), None)

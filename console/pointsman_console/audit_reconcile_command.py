@@ -10,6 +10,7 @@ from pointsman_queue import Settings
 from . import screen
 from .audit_filters import AsJson
 from .composition import open_ledger, open_line, table_if_readable, yard_of
+from .printable import printable
 
 if TYPE_CHECKING:
     from pointsman_audit import Reconciled
@@ -84,9 +85,9 @@ def _show(found: "list[Reconciled]", returned: int, *, dry_run: bool) -> None:
             ["JOB", "CLASS", "BATCH", "", "WHY"],
             (
                 [
-                    entry.job_id,
-                    entry.task_class or "?",
-                    entry.batch_id or "?",
+                    printable(entry.job_id),
+                    printable(entry.task_class or "?"),
+                    printable(entry.batch_id or "?"),
                     words[entry.act],
                     _WHY[entry.reason] if entry.reason is not None else "",
                 ]

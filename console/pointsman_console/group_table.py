@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 from pointsman_routes import format_usd
 
 from . import screen
+from .printable import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -39,7 +40,7 @@ def group_table(keys: "Sequence[GroupKey]", groups: "Iterable[RecordGroup]") -> 
     """Show groups, one a row; what is unknown stands beside the sum it is missing from."""
     rows = [
         (
-            *group.keys,
+            *(None if key is None else printable(key) for key in group.keys),
             f"{group.records:,}",
             _sum(group.input_tokens, group.unknown_tokens),
             _sum(group.output_tokens, group.unknown_tokens),

@@ -6,6 +6,7 @@ from typing import Any
 from pointsman_routes import OutcomeKind
 
 from . import screen
+from .printable import printable
 
 _SHOWN = {
     "OK": (OutcomeKind.OK,),
@@ -31,7 +32,10 @@ def outcome_table(rows: Iterable[Ends], *, title: str) -> None:
         rows: each with at least one call.
         title: over the table.
     """
-    shown = [(tier, task_class, f"{sum(counts.values()):,}", *_shares(counts)) for tier, task_class, counts in rows]
+    shown = [
+        (printable(tier), printable(task_class), f"{sum(counts.values()):,}", *_shares(counts))
+        for tier, task_class, counts in rows
+    ]
     if shown:
         screen.table(("TIER", "CLASS", "CALLS", *_SHOWN, "OTHER"), shown, title=title)
 

@@ -214,3 +214,36 @@ def test_rates(ask: Ask) -> None:
     found = ask("rates", "--json", "--since", "2025-01-01").objects
     assert sum(entry["calls"] for entry in found) == len(ended)
     assert f"{len(ended)} calls" in ask("rates", "--since", "2025-01-01").err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("list", "--before", "9" * 20), "there is no record 9+ that others could come before"),
+        (("list", "--since", "999999999d"), "--since: '999999999d' is longer than ten years"),
+        (("list", "--until", "9999-12-31T23:59:59-05:00"), "--until: .* is not a moment"),
+        (("list", "--since", "0001-01-01T00:00:00+05:00"), "--since: .* is not a moment"),
+        (("list", "--since", "2026-02-01", "--until", "2026-01-01"), "--since 2026-02-01 is not before --until 2026"),
+        (("list", "--since", "1h", "--until", "2h"), "--since 1h is not before --until 2h"),
+        (("rates", "--until", "2026-01-01"), "--since 24h is not before --until 2026-01-01, so nothing is between"),
+        (("show", "\udcff"), "the job id is not UTF-8"),
+        (("show", "--custom-id", "x", "--batch", "\udcff"), "--batch is not UTF-8"),
+        (("policy", ""), "the digest is empty"),
+    ],
+)
+def test_what_cannot_be_meant(arguments: tuple[str, ...], message: str, ask: Ask) -> None:
+    """A number, a moment or a word that cannot be meant is refused in one line that names the option."""
+    with pytest.raises(UsageProblem, match=message):
+        ask(*arguments)
+
+
+def test_rates_know_words(ask: Ask) -> None:
+    """`rates` tells, as `list` does, that no call is of such a class or tier, and which there are."""
+    shown = ask("rates", "--since", "2025-01-01", "--class", "triag")
+    assert shown.out == ""
+    assert "no attempt record names the class 'triag'; known: " in shown.err
+
+
+def test_nothing_of_a_kind(ask: Ask) -> None:
+    """A kind that no record is of, and that has no columns of its own, is no table at all, not an empty line."""
+    assert ask("list", "--kind", "erasure", "--since", "2100-01-01") == ("", "0 records\n")
