@@ -1,13 +1,11 @@
 """`pointsman audit report`: a month in figures, as tables, as an object, as a page."""
 
 import asyncio
-from contextlib import suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
-from uuid import uuid4
 
 import typer
 
@@ -16,12 +14,15 @@ from pointsman_routes import UsageProblem
 
 from . import screen
 from .composition import open_ledger
+from .new_file import new_file, see_to, sync
 from .report_heading import provenance, remarks, summary
 from .report_page import report_page
 from .report_sections import sections
 
 if TYPE_CHECKING:
     from pointsman_audit import Month, MonthlyReport
+
+_OPTION = "--html"
 
 
 def register(app: typer.Typer) -> None:
@@ -36,7 +37,7 @@ def report(
     ] = None,
     page: Annotated[
         Path | None,
-        typer.Option("--html", metavar="FILE", help="Write it as a page with charts, which needs no other file."),
+        typer.Option(_OPTION, metavar="FILE", help="Write it as a page with charts, which needs no other file."),
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="With --html: replace the file if it is there.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="The whole report as one object.")] = False,
@@ -53,11 +54,11 @@ def report(
     if force and page is None:
         raise UsageProblem("--force goes with --html; without it nothing is written")
     if page is not None:
-        _see_to(page, force=force)
+        see_to(_OPTION, page, force=force)
     wanted = Month.of(now) if month is None else Month.parse(month)
     made = asyncio.run(_report(context.obj, wanted, now))
     if page is not None:
-        write_page(page, report_page(made))
+        write_page(page, report_page(made), force=force)
         screen.say(f"{wanted} is in {page}")
     if as_json:
         screen.line(asdict(made))
@@ -67,30 +68,15 @@ def report(
         screen.say(remark)
 
 
-def write_page(path: Path, text: str) -> None:
+def write_page(path: Path, text: str, *, force: bool) -> None:
     """Write a file: all of it, or nothing, whatever goes wrong.
 
     Raises:
-        UsageProblem: if it cannot be written there.
+        UsageProblem: if it cannot be written there, or has come to be there and `force` is not given.
     """
-    draft = path.with_name(f".{path.name[:100]}.{uuid4().hex[:8]}")
-    try:
+    with new_file(_OPTION, path, force=force) as draft:
         draft.write_text(text, encoding="utf-8")
-        draft.replace(path)
-    except OSError as error:
-        with suppress(OSError):
-            draft.unlink(missing_ok=True)
-        raise UsageProblem(f"--html: {path} cannot be written: {error.strerror}; name another file") from None
-
-
-def _see_to(page: Path, *, force: bool) -> None:
-    """Find out before the work is done whether its result will have a place."""
-    if page.is_dir():
-        raise UsageProblem(f"--html: {page} is a folder; name a file in it")
-    if page.exists() and not force:
-        raise UsageProblem(f"--html: {page} is there already; name another file, or replace it with --force")
-    if not page.absolute().parent.is_dir():
-        raise UsageProblem(f"--html: there is no folder {page.absolute().parent}; make it, or name another file")
+        sync(draft)
 
 
 async def _report(settings: Settings, month: "Month", now: datetime) -> "MonthlyReport":
@@ -105,10 +91,10 @@ async def _report(settings: Settings, month: "Month", now: datetime) -> "Monthly
 def _show(made: "MonthlyReport") -> None:
     screen.table(("MONTH", made.frame.month), summary(made), right=(made.frame.month,))
     for section in sections(made):
-        screen.out.print()
+        screen.tell("")
         figures = section.columns[section.names :]
         screen.table(section.columns, section.rows, title=section.title, right=figures)
         if section.note is not None:
-            screen.out.print(section.note, markup=False)
-    screen.out.print()
+            screen.tell(section.note)
+    screen.tell("")
     screen.table(("THESE FIGURES", "ARE FROM"), provenance(made.frame))
