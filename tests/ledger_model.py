@@ -11,8 +11,8 @@ from typing import Any
 
 from audit_records import DIGEST, NOON, SECOND, accepted, entry, final, finished, held, moved, started, switched
 
-from pointsman_audit import Batch, Garbage, Ledger, ListedKind, RecordFilter
-from pointsman_audit.intake import read_entry
+from pointsman_audit import Batch, Garbage, Ledger, ListedKind, RecordFilter, draft_of
+from pointsman_audit.intake import Draft, read_entry
 from pointsman_audit.moment import to_micros
 from pointsman_routes import (
     ErasureRecord,
@@ -45,9 +45,17 @@ class Known:
 
 async def write(ledger: Ledger, known: Sequence[Known]) -> None:
     """Append records under their moments; each call is a source of its own."""
-    drafts = tuple(read_entry(entry(one.record, at=one.at)) for one in known)
-    assert not any(isinstance(draft, Garbage) for draft in drafts)
+    drafts = tuple(drafted(one.record, one.at) for one in known)
     await ledger.append(Batch(source=f"source-{known[0].seq}", after="0-0", until="1-0", entries=drafts))
+
+
+def drafted(record: Wire, at: int) -> Draft:
+    """The draft of a record; what only the ledger itself tells of comes from nowhere else."""
+    if isinstance(record, ErasureRecord | ExportRecord):
+        return draft_of(record, at)
+    draft = read_entry(entry(record, at=at))
+    assert not isinstance(draft, Garbage), draft.reason
+    return draft
 
 
 def shown(history: Sequence[Known], wanted: RecordFilter) -> list[Known]:

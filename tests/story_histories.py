@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from audit_records import NOON, SECOND, accepted, entry, final, finished, held, started
+from audit_records import NOON, SECOND, accepted, final, finished, held, started
+from ledger_model import drafted
 from story_parts import (
     ANSWERED,
     AT_ANTHROPIC,
@@ -30,8 +31,7 @@ from story_parts import (
     went_on,
 )
 
-from pointsman_audit import GENESIS, Garbage, Head, ShownRecord, link
-from pointsman_audit.intake import read_entry
+from pointsman_audit import GENESIS, Head, ShownRecord, link
 from pointsman_audit.listing import as_told
 from pointsman_console.job_story import tell_story
 from pointsman_routes import ErasureRecord, JobState, OutcomeKind, QuarantinedRecord, Reason, ReleasedRecord
@@ -278,8 +278,7 @@ def shown(history: Sequence[At]) -> list[ShownRecord]:
     """The records as the ledger tells them, numbered from 41."""
     told = []
     for seq, (seconds, record) in enumerate(history, start=41):
-        draft = read_entry(entry(record, at=NOON + round(seconds * SECOND)))
-        assert not isinstance(draft, Garbage)
+        draft = drafted(record, NOON + round(seconds * SECOND))
         told.append(as_told(seq, link(Head(seq - 1, GENESIS), draft.body).text))
     return told
 

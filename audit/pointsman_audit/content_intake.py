@@ -1,6 +1,7 @@
 """Content on its way into the ledger: which of it is kept, for how long, and what Redis may then drop."""
 
 import json
+import re
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -19,6 +20,7 @@ from .retention import Keeping, Retention
 _MARGIN_US: Final = 7 * 24 * 3600 * 1_000_000
 """A job may end this long after its deadline, if nothing works for days; its end says when its content goes."""
 _LONGEST_SUBJECT = 256
+_DIGEST: Final = re.compile(r"[0-9a-f]{64}")
 _ENDS_OF_LIFE = frozenset({RecordKind.ACCEPTED, RecordKind.FINAL})
 _encode = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
 
@@ -48,7 +50,7 @@ class ContentIntake:
             if draft.policy is not None:
                 self._retention.learn(draft.body["policy_digest"], draft.policy)
         lives = [draft for draft in drafts if draft.kind in _ENDS_OF_LIFE]
-        await self._retention.load(digest for draft in lives if isinstance(digest := draft.body["policy_digest"], str))
+        await self._retention.load(digest for draft in lives if (digest := named_policy(draft)) is not None)
         begun: list[tuple[Draft, Keeping]] = []
         ended: list[tuple[Draft, Keeping]] = []
         for draft in lives:
@@ -64,10 +66,8 @@ class ContentIntake:
         await self._outbox.drop_envelopes(over)
 
     def _keeping(self, draft: Draft) -> Keeping | None:
-        digest, task_class = draft.body["policy_digest"], draft.columns.facet.task_class
-        if not isinstance(digest, str) or task_class is None:
-            return None
-        return self._retention.of(digest, task_class)
+        digest, task_class = named_policy(draft), draft.columns.facet.task_class
+        return None if digest is None or task_class is None else self._retention.of(digest, task_class)
 
     async def _asked(self, begun: Sequence[tuple[Draft, Keeping]], now: int) -> tuple[Asked, ...]:
         wanted = [(draft, keeping) for draft, keeping in begun if keeping.keep_us or keeping.strict]
@@ -99,6 +99,12 @@ class ContentIntake:
             answer = None if line is None else _text(line)
             found.append(Answered(draft.columns.job_id or "", draft.columns.facet.task_class or "", answer, now, over))
         return tuple(found)
+
+
+def named_policy(draft: Draft) -> str | None:
+    """The digest of the policy that a record names; None if it names none, or something that is no digest."""
+    digest = draft.body.get("policy_digest")
+    return digest if isinstance(digest, str) and _DIGEST.fullmatch(digest) else None
 
 
 def open_envelope(envelope: bytes | None) -> tuple[str, str | None, str | None] | None:

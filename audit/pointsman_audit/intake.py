@@ -62,6 +62,12 @@ _REQUIRED = {
 }
 _NAMED_JOB = frozenset(kind for kind, names in _REQUIRED.items() if "job_id" in names)
 _MOMENTS = ("accepted_at", "started_at", "finished_at")
+_OWN_ACTS = frozenset({RecordKind.ERASURE, RecordKind.EXPORT})
+_OWN_FIELDS = {
+    RecordKind.KEY_CHANGE: ("key_id", "public_key"),
+    RecordKind.QUARANTINED: ("source", "entry_id"),
+}
+"""What nobody but the ledger itself tells of; whoever can write to Redis must not speak for it."""
 
 
 class Draft(NamedTuple):
@@ -159,7 +165,10 @@ def _kind(body: dict[str, Any]) -> RecordKind:
     # Text first: a list cannot be looked up.
     if not isinstance(kind, str) or kind not in _KINDS:
         raise Unreadable("unknown kind")
-    return RecordKind(kind)
+    found = RecordKind(kind)
+    if found in _OWN_ACTS or any(body.get(name) is not None for name in _OWN_FIELDS.get(found, ())):
+        raise Unreadable("only the ledger itself tells this")
+    return found
 
 
 def _policy(body: dict[str, Any]) -> str | None:
@@ -169,6 +178,9 @@ def _policy(body: dict[str, Any]) -> str | None:
         return None
     if not isinstance(policy, str) or hashlib.sha256(policy.encode()).hexdigest() != body["policy_digest"]:
         raise Unreadable("policy is not what policy_digest says")
+    if "\0" in policy:
+        # No column holds it, and a canonical configuration escapes it.
+        raise Unreadable("policy is no configuration")
     return policy
 
 

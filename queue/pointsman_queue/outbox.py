@@ -28,6 +28,8 @@ START = "0-0"
 """The cursor before the first entry."""
 LONGEST_RECORD = 1_000_000
 """Bytes; the ledger takes no longer one."""
+_LONGEST_AT = 20
+"""Digits of a moment."""
 _NO_ROOM = (OutOfMemoryError, ExecAbortError)
 """What a full Redis says: to a command, or to the end of a transaction with a refused one in it."""
 
@@ -271,4 +273,6 @@ def entry_order(entry_id: str) -> tuple[int, int]:
 
 def _entry(entry_id: bytes, fields: dict[bytes, bytes]) -> OutboxEntry:
     at = fields.get(b"at", b"")
-    return OutboxEntry(entry_id=entry_id.decode(), at=int(at) if at.isdigit() else 0, record=fields.get(b"record", b""))
+    # Python reads no number of thousands of digits.
+    moment = int(at) if at.isdigit() and len(at) <= _LONGEST_AT else 0
+    return OutboxEntry(entry_id=entry_id.decode(), at=moment, record=fields.get(b"record", b""))

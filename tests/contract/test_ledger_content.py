@@ -15,7 +15,7 @@ from route_cases import make_table
 from sqlalchemy import select
 from structlog.testing import capture_logs
 
-from pointsman_audit import Ledger, Recorder
+from pointsman_audit import Ledger, Recorder, draft_of
 from pointsman_audit.schema import content
 from pointsman_queue import Outbox, encode_envelope, keys
 from pointsman_routes import ErasureRecord, Job, JobState, PolicyRecord, RouteTable, Wire
@@ -196,9 +196,11 @@ async def test_erased_stays_erased(ledger_url: str, redis: ArqRedis) -> None:
     for job_id in ("gone", "here"):
         await ask(redis, job_id)
     act = ErasureRecord(job_id="gone", scope="job", erased=True, reason="asked for", by="ann")
-    await put(redis, [announced(table), act])
+    await put(redis, [announced(table)])
     async with recording(ledger_url, redis) as (recorder, ledger, _):
         await recorder.drain()
+        async with ledger.writing() as connection:
+            await ledger.append_acts(connection, [draft_of(act, NOON)])
         await put(redis, under(table, accepted("gone"), accepted("here"), final("gone"), final("here")))
         await recorder.drain()
         assert set(await rows(ledger)) == {"here"}
