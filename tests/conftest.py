@@ -4,7 +4,8 @@
     redis         a client of it
     ledger_url    an empty ledger's URL: SQLite, then PostgreSQL
 
-Where a server is missing its tests are skipped, but not where CI=true: there they fail.
+A test of both runs twice: SQLite with one Redis, PostgreSQL with the other. Where a server is missing its tests are
+skipped, but not where CI=true: there they fail.
 """
 
 import uuid
@@ -27,6 +28,23 @@ settings.register_profile(
 settings.load_profile("any-speed")
 
 _REDIS = tuple(servers.redis_binaries()) or ("none",)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Tests of a Redis and a ledger together run with each server once, not with every pair of them."""
+    left_out = [item for item in items if _repeats(item)]
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if not _repeats(item)]
+
+
+def _repeats(item: pytest.Item) -> bool:
+    """Whether the servers it runs with are another test's already: SQLite goes with the first Redis."""
+    chosen = getattr(getattr(item, "callspec", None), "params", {})
+    redis, ledger = chosen.get("redis_server"), chosen.get("ledger_url")
+    if redis is None or ledger is None or len(_REDIS) < 2:
+        return False
+    return bool((redis == _REDIS[0]) != (ledger == "sqlite"))
 
 
 @pytest.fixture(autouse=True)
