@@ -41,7 +41,7 @@ def read_checkpoints(path: Path) -> Checkpoints:
         return Checkpoints()
     except OSError as error:
         reason = error.strerror or type(error).__name__
-        raise CheckpointsUnusable(f"the checkpoints in {path} cannot be read: {reason}") from None
+        raise CheckpointsUnusable(f"the checkpoints in {path} cannot be read: {reason}; name another file") from None
     found: list[Checkpoint] = []
     foreign: list[int] = []
     torn = 0

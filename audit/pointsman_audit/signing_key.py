@@ -143,7 +143,7 @@ def read_public_keys(path: Path) -> list[PublicKey]:
         with path.open("rb") as file:
             blocks = file.read(_LONGEST_FILE).strip().split(_END)
     except OSError as error:
-        raise KeyFileInvalid(f"the public key {path} cannot be read: {_reason(error)}") from None
+        raise KeyFileInvalid(f"the public key {path} cannot be read: {_reason(error)}; name another file") from None
     keys: list[PublicKey] = []
     for block in (block + _END for block in blocks[:-1]):
         try:
@@ -173,7 +173,7 @@ def _private_text(path: Path) -> bytes:
     except FileNotFoundError:
         raise
     except OSError as error:
-        raise KeyFileInvalid(f"the signing key {path} cannot be read: {_reason(error)}") from None
+        raise KeyFileInvalid(f"the signing key {path} cannot be read: {_reason(error)}; name another file") from None
 
 
 def _no_key(path: Path) -> KeyFileInvalid:

@@ -77,7 +77,10 @@ def _checkpoints(paths: list[Path]) -> "list[Checkpoints]":
     from pointsman_audit import CheckpointsUnusable, read_checkpoints
 
     files = [read_checkpoints(path) for path in paths]
-    if not any(file.found or file.foreign for file in files):
+    for path, file in zip(paths, files, strict=True):
+        if file.foreign and not file.found:
+            raise CheckpointsUnusable(f"no line of {path} is a checkpoint; name the recorder's file with --checkpoints")
+    if not any(file.found for file in files):
         raise CheckpointsUnusable(
             f"there are no checkpoints in {', '.join(map(str, paths))}: without them neither a cut end nor a chain "
             "rewritten to its end is found; name their file with --checkpoints, or say --no-checkpoints"

@@ -49,6 +49,8 @@ def configure_logs(*, verbose: bool = False, stream: TextIO | None = None) -> No
     logging.basicConfig(level=logging.WARNING, stream=stream, format="%(levelname)s %(name)s %(message)s")
     # arq tells its signals at INFO and at WARNING what this house logs itself.
     logging.getLogger("arq").setLevel(logging.ERROR)
+    # The pool tells with a traceback that it could not close a connection, as after Ctrl-C; what matters is raised.
+    logging.getLogger("sqlalchemy.pool").setLevel(logging.CRITICAL)
 
 
 def _keep_allowed(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:

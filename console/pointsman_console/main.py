@@ -67,19 +67,21 @@ def main() -> NoReturn:
         code = error.exit_code
     except ValidationError as error:
         first = error.errors()[0]
-        say(f"pointsman: POINTSMAN_{str(first['loc'][0]).upper()}: {first['msg']}")
+        say(f"pointsman: POINTSMAN_{str(first['loc'][0]).upper()}: {_without_kind(first['msg'])}")
         code = 2
     except typer.TyperException as error:
         code = _usage(error)
     except typer.Abort:
         code = INTERRUPTED
     except KeyboardInterrupt:
-        say("pointsman: interrupted")
         code = INTERRUPTED
     except (BrokenPipeError, SystemExit):
         # Whoever read our output has had enough. Typer and rich want to exit then; nobody else does.
         give_up()
         code = 0
+    # Typer makes a code of Ctrl-C.
+    if code == INTERRUPTED:
+        say("pointsman: interrupted")
     sys.exit(int(code or 0))
 
 
@@ -88,8 +90,13 @@ def _usage(error: typer.TyperException) -> int:
     if "\n" in message:
         say(message)  # the help, asked for by giving no command
     else:
-        say(f"pointsman: {message.replace('Value error, ', '')} See `{_command(error)} --help`.")
+        say(f"pointsman: {_without_kind(message)} See `{_command(error)} --help`.")
     return 2
+
+
+def _without_kind(message: str) -> str:
+    """The message without what pydantic puts in front."""
+    return message.replace("Value error, ", "")
 
 
 def _command(error: typer.TyperException) -> str:

@@ -3,6 +3,9 @@
 import asyncio
 import json
 import re
+import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -247,3 +250,23 @@ def test_rates_know_words(ask: Ask) -> None:
 def test_nothing_of_a_kind(ask: Ask) -> None:
     """A kind that no record is of, and that has no columns of its own, is no table at all, not an empty line."""
     assert ask("list", "--kind", "erasure", "--since", "2100-01-01") == ("", "0 records\n")
+
+
+def test_interrupted(ledger_file: str, tmp_path: Path) -> None:
+    """Ctrl-C in a long listing ends it with one line and 130, and what was printed by then is whole lines."""
+    asked = ("--ledger", ledger_file, "audit", "list", "--json", "--kind", "any")
+    with subprocess.Popen(
+        [sys.executable, "-m", "pointsman_console", *asked],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        encoding="utf-8",
+    ) as listing:
+        assert listing.stdout is not None
+        assert listing.stderr is not None
+        # More than a pipe holds: it waits for us in the middle.
+        assert json.loads(listing.stdout.readline())
+        listing.send_signal(signal.SIGINT)
+        rest, err = listing.stdout.read(), listing.stderr.read()
+    assert (listing.returncode, err) == (130, "pointsman: interrupted\n")
+    assert all(json.loads(line) for line in rest.splitlines())

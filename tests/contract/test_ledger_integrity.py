@@ -187,7 +187,11 @@ async def test_wrong_use(tmp_path: Path) -> None:
     both = auditor.ask("verify", "--no-checkpoints", "--checkpoints", "some.jsonl", expect=2)
     assert both.err.count("\n") == 1
     wrong = auditor.ask("verify", "--checkpoints", "some.jsonl", "--public-key", "x.pem", expect=2)
+    assert "no line of some.jsonl is a checkpoint; name the recorder's file with --checkpoints" in wrong.err
+    wrong = auditor.ask("verify", "--no-checkpoints", "--public-key", "x.pem", expect=2)
     assert "x.pem is no Ed25519 public key in PEM" in wrong.err
+    wrong = auditor.ask("verify", "--no-checkpoints", "--public-key", "y.pem", expect=2)
+    assert "y.pem cannot be read: No such file or directory; name another file" in wrong.err
 
 
 @pytest.mark.acceptance
