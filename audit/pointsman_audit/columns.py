@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from pointsman_routes import OutcomeKind, RecordKind
 
-_LONGEST_TEXT = 1024
+LONGEST_TEXT = 1024
 """Bytes in a column; an index entry of PostgreSQL has room for 2,704 in all."""
 _LARGEST = 2**53 - 1
 
@@ -188,7 +188,7 @@ def _text(body: dict[str, Any], name: str) -> str | None:
         return None
     if not isinstance(value, str):
         raise Unreadable(f"{name} is no text")
-    if len(value) > _LONGEST_TEXT or (not value.isascii() and len(value.encode()) > _LONGEST_TEXT):
+    if len(value) > LONGEST_TEXT or (not value.isascii() and len(value.encode()) > LONGEST_TEXT):
         raise Unreadable(f"{name} is too long")
     # A column only helps to find the record; its body keeps the text as it was.
     return value.replace("\0", "\\x00")

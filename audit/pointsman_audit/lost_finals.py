@@ -2,8 +2,11 @@
 
 from collections.abc import Sequence
 
-from pointsman_queue import JobPlaces, ReconcilerTurn
+from pointsman_queue import START, JobPlaces, OutboxEntry, ReconcilerTurn
+from pointsman_routes import FinalRecord
 
+from .columns import LONGEST_TEXT
+from .intake import Garbage, read_entry
 from .ledger import Ledger
 from .lost_work import acceptances, without_end
 from .rebuilt_final import rebuild_final
@@ -33,7 +36,8 @@ class LostFinals:
         Returns:
             Jobs that are over and have no final record so far, and whether Redis is through.
         """
-        self._cursor, over = await self._places.over(self._cursor, count)
+        self._cursor, names = await self._places.over(self._cursor, count)
+        over = [name for name in names if _is_name(name)]
         if not over:
             return [], self._cursor == 0
         async with self._ledger.reading() as connection:
@@ -58,9 +62,22 @@ class LostFinals:
         if not remains or not await still():
             return
         for job_id, left in remains.items():
-            record = rebuild_final(job_id, left, accepted.get(job_id))
+            record = _recordable(rebuild_final(job_id, left, accepted.get(job_id)))
             batch_id, task_class = left.fields.get("batch"), left.fields.get("class")
             if record is None:
                 tell(Reconciled(Act.STRANDED, job_id, batch_id, task_class, WhyStranded.NO_END))
             elif dry_run or await self._turn.write(record):
                 tell(Reconciled(Act.REBUILT, job_id, batch_id, task_class))
+
+
+def _is_name(job_id: str) -> bool:
+    """Whether a job can be called so; others put things into Redis, too."""
+    return "\0" not in job_id and len(job_id.encode()) <= LONGEST_TEXT
+
+
+def _recordable(record: FinalRecord | None) -> FinalRecord | None:
+    """The record, if the ledger will take it for one: else it would be put aside, and written again, for ever."""
+    if record is None:
+        return None
+    sent = OutboxEntry(entry_id=START, at=record.accepted_at or 1, record=record.model_dump_json().encode())
+    return None if isinstance(read_entry(sent), Garbage) else record

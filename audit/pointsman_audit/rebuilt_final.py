@@ -11,6 +11,9 @@ from pointsman_routes import FinalRecord, JobState, PathStep, Reason, Result
 
 UNKNOWN: Final = "unknown"
 """For a field that the contract requires and nobody can tell any more."""
+_LONGEST_NUMBER: Final = 20
+"""Digits of a number that means anything here."""
+_MOST_USD: Final = 10**9
 
 
 def rebuild_final(job_id: str, remains: Remains, accepted: Mapping[str, Any] | None) -> FinalRecord | None:
@@ -98,11 +101,13 @@ def _cost(fields: Mapping[str, str], told: str | None) -> int | None:
     if "cost" in fields:
         return _number(fields, "cost")
     try:
-        return None if told is None else int(Decimal(told) * 1_000_000)
-    except (InvalidOperation, ValueError, OverflowError):
+        cost = None if told is None else Decimal(told)
+    except InvalidOperation:
         return None
+    # Looked at before it is multiplied: a text of ten characters can be a number of a million digits.
+    return int(cost * 1_000_000) if cost is not None and cost.is_finite() and abs(cost) < _MOST_USD else None
 
 
 def _number(fields: Mapping[str, str], name: str) -> int:
     text = fields.get(name, "")
-    return int(text) if text.isascii() and text.isdigit() else 0
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= _LONGEST_NUMBER else 0

@@ -18,6 +18,8 @@ _SETS = {
     JobState.LEASED: keys.LEASES,
 }
 _SIGNS = ["state", "tier", "digest", "accepted"]
+_LONGEST_COUNT = 18
+"""Digits."""
 _FINAL = frozenset(state.value.encode() for state in JobState if state.final)
 
 
@@ -164,7 +166,7 @@ class JobPlaces:
                 for name in names:
                     pipe.hget(keys.BATCH + name, "total")
                 (seconds, micros), *totals = await pipe.execute()
-        return seconds * 1_000_000 + micros, {name: int(total or 0) for name, total in zip(names, totals, strict=True)}
+        return seconds * 1_000_000 + micros, {name: _count(total) for name, total in zip(names, totals, strict=True)}
 
     async def uncount(self, batch_id: str, jobs: int) -> None:
         """Count some jobs of a batch no longer: they are about to be taken in, and counted, once more.
@@ -205,6 +207,11 @@ def _set_of(signs: Any) -> str:
     """The set that a job must be in by its hash."""
     state, tier = JobState(signs[0].decode()), signs[1]
     return keys.HELD if state is JobState.HELD else _SETS[state] + tier.decode("utf-8", "replace")
+
+
+def _count(number: bytes | None) -> int:
+    """A count; 0 where there is none, or something else."""
+    return int(number) if number is not None and number.isdigit() and len(number) <= _LONGEST_COUNT else 0
 
 
 def _texts(fields: dict[bytes, bytes]) -> dict[str, str]:
