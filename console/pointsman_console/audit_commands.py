@@ -27,7 +27,12 @@ from .outcome_table import outcome_object, outcome_table
 if TYPE_CHECKING:
     from pointsman_audit import RecordFilter
 
-app = typer.Typer(help="Ask the ledger.", no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(
+    help="Ask the ledger which model answered, why that one and at what cost, and whether anybody changed a record. "
+    "What to ask how: docs/auditing.md.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
 audit_list_command.register(app)
 audit_export_command.register(app)
 audit_show_command.register(app)

@@ -5,6 +5,7 @@ import os
 import sys
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from io import TextIOWrapper
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,10 @@ if sys.stdout is None:
 if sys.stderr is None:
     sys.stderr = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 as above
 
+if isinstance(sys.stdout, TextIOWrapper):
+    # Where the locale has no such character, it is escaped. Standard error does so by itself.
+    sys.stdout.reconfigure(errors="backslashreplace")
+
 # Without emoji: `:smile:` in a name is no picture.
 out = Console(highlight=False, emoji=False, soft_wrap=True, width=None if sys.stdout.isatty() else 1000)
 err = Console(highlight=False, emoji=False, soft_wrap=True, stderr=True)
@@ -34,7 +39,8 @@ err = Console(highlight=False, emoji=False, soft_wrap=True, stderr=True)
 
 def line(value: Mapping[str, Any]) -> None:
     """One object on one line of standard output; in it nothing can steer a terminal or end the line."""
-    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=str)
+    narrow = (sys.stdout.encoding or "utf-8").lower() not in ("utf-8", "utf8")
+    text = json.dumps(value, ensure_ascii=narrow, separators=(",", ":"), default=str)
     with _written():
         sys.stdout.write(json_printable(text) + "\n")
 

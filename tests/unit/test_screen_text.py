@@ -109,3 +109,20 @@ def test_streams_that_end(script: str, code: int, said: str, tmp_path: Path) -> 
     done = _run(tmp_path, script)
     assert (done.returncode, len(done.stderr.splitlines())) == (code, 1 if said else 0)
     assert said in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("call", "shown"),
+    [("line({'name': 'Grüße'})", r'{"name":"Gr\u00fc\u00dfe"}'), ("tell('Grüße')", r"Gr\xfc\xdfe")],
+)
+def test_narrow_locale(call: str, shown: str, tmp_path: Path) -> None:
+    """Where standard output has no such character it is escaped, in JSON as JSON does."""
+    done = subprocess.run(
+        [sys.executable, "-c", f"from pointsman_console import screen; screen.{call}"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONIOENCODING": "ascii"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.stdout, done.stderr) == (shown + "\n", "")
