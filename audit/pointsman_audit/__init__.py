@@ -34,6 +34,7 @@ from .monthly_figures import report_month
 from .monthly_report import Frame, Latency, MonthlyReport, Spend, SpendLine
 from .notary import Notary
 from .policy_book import KnownPolicy, find_policy, known_policies
+from .policy_supply import PolicySupply
 from .proof import Agreement, Candidate, ContentPart, Digests, Proof, answer_forms, digests_of, prove
 from .reconciler import Reconciler
 from .record_filter import ListedKind, RecordFilter
@@ -98,6 +99,7 @@ __all__ = [
     "NoCheckpoint",
     "Notary",
     "OutcomeCount",
+    "PolicySupply",
     "Proof",
     "PublicKey",
     "Reconciled",

@@ -20,6 +20,7 @@ from .errors import LedgerUnavailable
 from .intake import read_entry
 from .ledger import Ledger
 from .moment import Clock, utc_now
+from .policy_supply import PolicySupply
 
 log = structlog.get_logger()
 
@@ -71,6 +72,7 @@ class Recorder:
         ledger: Ledger,
         *,
         contents: ContentIntake | None = None,
+        policies: PolicySupply | None = None,
         duties: Sequence[Duty] = (),
         clock: Clock = utc_now,
         sleep: Sleep = asyncio.sleep,
@@ -81,6 +83,7 @@ class Recorder:
             outbox: where records come from.
             ledger: where they go.
             contents: keeps what was asked and answered; made of the two when absent.
+            policies: tells of policies that the ledger was never told of; of none of its own when absent.
             duties: what else is seen to, in this order.
             clock: tells when content is over.
             sleep: waits while a service is away.
@@ -88,6 +91,7 @@ class Recorder:
         self._outbox = outbox
         self._ledger = ledger
         self._contents = contents or ContentIntake(outbox, ledger, clock=clock)
+        self._policies = policies or PolicySupply(outbox, ledger, None, "recorder")
         self._duties = tuple(duties)
         self._clock = clock
         self._sleep = sleep
@@ -186,7 +190,7 @@ class Recorder:
             source=position.source,
             after=position.cursor,
             until=entries[-1].entry_id,
-            entries=tuple(read_entry(entry) for entry in entries),
+            entries=await self._policies.complete([read_entry(entry) for entry in entries]),
         )
         asked, answered = await self._contents.collect(batch.drafts)
         return replace(batch, asked=asked, answered=answered)

@@ -163,19 +163,21 @@ async def migrate_ledger(
 @asynccontextmanager
 async def open_recorder(settings: Settings) -> "AsyncIterator[Recorder]":
     """A recorder between this Redis and this ledger."""
-    from pointsman_audit import Reconciler, Recorder, RecorderHealth
+    from pointsman_audit import PolicySupply, Reconciler, Recorder, RecorderHealth
 
     async with open_line(settings) as line, open_ledger(settings, make=True) as ledger:
         notary = await open_notary(settings, ledger)
-        reconciler = Reconciler(ledger, yard_of(settings, line, table_if_readable(settings)))
+        table, name = table_if_readable(settings), process_name()
+        reconciler = Reconciler(ledger, yard_of(settings, line, table))
         health = RecorderHealth(
-            RecorderBoard(line.redis, process_name()),
+            RecorderBoard(line.redis, name),
             ledger,
             unsigned=lambda: notary.unsigned,
             counts=lambda: reconciler.counts,
         )
         async with health.telling():
-            yield Recorder(line.outbox, ledger, duties=[notary, reconciler, health])
+            policies = PolicySupply(line.outbox, ledger, table, f"recorder {name}")
+            yield Recorder(line.outbox, ledger, policies=policies, duties=[notary, reconciler, health])
 
 
 def process_name() -> str:

@@ -28,6 +28,7 @@ START = "0-0"
 """The cursor before the first entry."""
 LONGEST_RECORD = 1_000_000
 """Bytes; the ledger takes no longer one."""
+_ROLES: tuple[Literal["producer", "worker"], ...] = ("producer", "worker")
 _LONGEST_AT = 20
 """Digits of a moment."""
 _NO_ROOM = (OutOfMemoryError, ExecAbortError)
@@ -132,6 +133,24 @@ class Outbox:
                     "Redis has no room for the record of a changed configuration; start `pointsman recorder`, "
                     "wait for the workers, or raise maxmemory"
                 ) from None
+
+    async def forget_announcement(self, digest: str) -> None:
+        """Have a policy announced once more when somebody next starts under it: the ledger does not have it.
+
+        Raises:
+            ServiceUnavailable: Redis does not answer.
+        """
+        for role in _ROLES:
+            key = keys.POLICY + role
+
+            async def step(pipe: Pipeline, key: str = key) -> None:
+                last = await pipe.get(key)
+                pipe.multi()  # type: ignore[no-untyped-call]
+                if last == digest.encode():
+                    pipe.delete(key)
+
+            with redis_errors():
+                await self._redis.transaction(step, key)
 
     async def standing(self) -> Standing:
         """How far the outbox is written and recorded.
