@@ -46,6 +46,7 @@ class ContentIntake:
         Raises:
             ServiceUnavailable: Redis or the ledger does not answer.
         """
+        self._retention.tidy()
         for draft in drafts:
             if draft.policy is not None:
                 self._retention.learn(draft.body["policy_digest"], draft.policy)

@@ -208,7 +208,8 @@ class Recorder:
 
     async def _forget_content(self) -> None:
         now = self._clock()
-        if self._forget_after is not None and now < self._forget_after:
+        # Not for longer than that, should the clock have been set back.
+        if self._forget_after is not None and timedelta(0) < self._forget_after - now <= _FORGET_EVERY:
             return
         forgotten = await self._ledger.forget_content()
         self._forget_after = now + _FORGET_EVERY

@@ -13,7 +13,7 @@ from pointsman_routes import Acceptance, Duration
 from .ledger import Ledger
 
 _MOST_POLICIES = 100
-"""Remembered in a process."""
+"""Remembered in a process between two batches."""
 _DURATION: TypeAdapter[timedelta] = TypeAdapter(Duration)
 _MICROSECOND = timedelta(microseconds=1)
 
@@ -39,10 +39,13 @@ class Retention:
         self._known: dict[str, dict[str, Keeping]] = {}
         self._unknown: set[str] = set()
 
-    def learn(self, digest: str, policy: str) -> None:
-        """Take note of a policy that is only just on its way into the ledger."""
+    def tidy(self) -> None:
+        """Forget what was learned, if it is much; call it before a batch, whose policies must all be known together."""
         if len(self._known) >= _MOST_POLICIES:
             self._known.clear()
+
+    def learn(self, digest: str, policy: str) -> None:
+        """Take note of a policy that is only just on its way into the ledger."""
         self._known[digest] = read_keeping(policy)
         self._unknown.discard(digest)
 

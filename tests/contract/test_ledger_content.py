@@ -233,3 +233,38 @@ async def test_no_record_has_content(ledger_url: str, redis: ArqRedis) -> None:
     assert _CANARY not in told
     assert "person-7" not in told
     assert "salt-j1" not in told
+
+
+async def test_however_many_policies(ledger_url: str, redis: ArqRedis) -> None:
+    """A process that has met many policies keeps content under each of them, those of one batch included."""
+    tables = [policy(keep_content=f"{days}d") for days in range(1, 131)]
+    for number in range(130):
+        await ask(redis, f"j{number}")
+    async with recording(ledger_url, redis) as (recorder, ledger, _):
+        await put(redis, [record for table in tables[:99] for record in (announced(table), *under(table, final("x")))])
+        await recorder.drain()
+        await put(redis, map(announced, tables[99:]))
+        told = [under(table, accepted(f"j{number}"), final(f"j{number}")) for number, table in enumerate(tables)]
+        await put(redis, [record for records in told for record in records])
+        await recorder.drain()
+        assert {name for name in await rows(ledger) if name != "x"} == {f"j{number}" for number in range(130)}
+
+
+async def test_content_goes_although_the_clock_went_back(ledger_url: str, redis: ArqRedis) -> None:
+    """A recorder whose clock was far ahead when it began still deletes what is over by the right time."""
+    table = policy(keep_content="1h")
+    async with recording(ledger_url, redis) as (recorder, ledger, clock):
+        clock.now = START + 4000 * DAY
+        running = asyncio.create_task(recorder.run())
+        for count in (1, 2):
+            # The second one is recorded in a later round than the first, which has looked for what is over.
+            await put(redis, [accepted(f"x{count}")])
+            await until(lambda expected=count: recorder.recorded >= expected)  # type: ignore[misc]
+        clock.now = START + timedelta(hours=2)
+        await ask(redis, "good")
+        with capture_logs() as logs:
+            await put(redis, [announced(table), *under(table, accepted("good"), final("good"))])
+            await until(lambda: any(log["event"] == "recorder.content_forgotten" for log in logs))
+        recorder.stop()
+        await running
+        assert await rows(ledger) == {}
