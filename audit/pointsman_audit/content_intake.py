@@ -12,13 +12,15 @@ from pointsman_queue import FUNCTION, Outbox, redis_errors
 from pointsman_routes import JobState, RecordKind
 
 from .content import Answered, Asked
-from .intake import Draft
+from .intake import Draft, Garbage
 from .ledger import Ledger
 from .moment import LATEST, Clock, to_micros, utc_now
 from .retention import Keeping, Retention
 
 _MARGIN_US: Final = 7 * 24 * 3600 * 1_000_000
 """A job may end this long after its deadline, if nothing works for days; its end says when its content goes."""
+MOST_BYTES = 32 * 1024 * 1024
+"""Content in one batch, unless a single job has more; in memory it takes a few times as much."""
 _LONGEST_SUBJECT = 256
 _DIGEST: Final = re.compile(r"[0-9a-f]{64}")
 _ENDS_OF_LIFE = frozenset({RecordKind.ACCEPTED, RecordKind.FINAL})
@@ -40,26 +42,45 @@ class ContentIntake:
         self._clock = clock
         self._retention = Retention(ledger)
 
+    async def fitting(self, entries: Sequence[Draft | Garbage]) -> int:
+        """How many entries, from the first on, make one batch: what is kept of them is in memory at once.
+
+        Raises:
+            ServiceUnavailable: Redis or the ledger does not answer.
+        """
+        lives = await self._lives([entry for entry in entries if isinstance(entry, Draft)])
+        asked = [draft.body["job_id"] for draft, keeping in lives if _keeps_question(draft, keeping)]
+        answered = [draft.body["job_id"] for draft, keeping in lives if _keeps_answer(draft, keeping)]
+        sizes = await self._outbox.sizes(asked, answered)
+        left = MOST_BYTES
+        for number, entry in enumerate(entries):
+            if isinstance(entry, Draft) and entry.kind in _ENDS_OF_LIFE:
+                left -= sizes[entry.kind is RecordKind.FINAL].get(entry.body["job_id"], 0)
+                if left < 0:
+                    return max(1, number)
+        return len(entries)
+
     async def collect(self, drafts: Sequence[Draft]) -> tuple[tuple[Asked, ...], tuple[Answered, ...]]:
         """What of these records' content is to be kept.
 
         Raises:
             ServiceUnavailable: Redis or the ledger does not answer.
         """
+        lives = await self._lives(drafts)
+        begun = [(draft, keeping) for draft, keeping in lives if draft.kind is RecordKind.ACCEPTED]
+        ended = [(draft, keeping) for draft, keeping in lives if draft.kind is RecordKind.FINAL]
+        now = to_micros(self._clock())
+        return await self._asked(begun, now), await self._answered(ended, now)
+
+    async def _lives(self, drafts: Sequence[Draft]) -> list[tuple[Draft, Keeping]]:
+        """Beginnings and ends of jobs, with how their content is kept; where nobody knows that they are left out."""
         self._retention.tidy()
         for draft in drafts:
             if draft.policy is not None:
                 self._retention.learn(draft.body["policy_digest"], draft.policy)
         lives = [draft for draft in drafts if draft.kind in _ENDS_OF_LIFE]
         await self._retention.load(digest for draft in lives if (digest := named_policy(draft)) is not None)
-        begun: list[tuple[Draft, Keeping]] = []
-        ended: list[tuple[Draft, Keeping]] = []
-        for draft in lives:
-            keeping = self._keeping(draft)
-            if keeping is not None:
-                (begun if draft.kind is RecordKind.ACCEPTED else ended).append((draft, keeping))
-        now = to_micros(self._clock())
-        return await self._asked(begun, now), await self._answered(ended, now)
+        return [(draft, keeping) for draft in lives if (keeping := self._keeping(draft)) is not None]
 
     async def drop(self, drafts: Sequence[Draft]) -> None:
         """Let Redis drop what succeeded jobs asked; what others asked may be asked again by hand."""
@@ -71,7 +92,7 @@ class ContentIntake:
         return None if digest is None or task_class is None else self._retention.of(digest, task_class)
 
     async def _asked(self, begun: Sequence[tuple[Draft, Keeping]], now: int) -> tuple[Asked, ...]:
-        wanted = [(draft, keeping) for draft, keeping in begun if keeping.keep_us or keeping.strict]
+        wanted = [(draft, keeping) for draft, keeping in begun if _keeps_question(draft, keeping)]
         with redis_errors():
             envelopes = await self._outbox.envelopes([draft.body["job_id"] for draft, _ in wanted])
         found = []
@@ -88,14 +109,14 @@ class ContentIntake:
         return tuple(found)
 
     async def _answered(self, ended: Sequence[tuple[Draft, Keeping]], now: int) -> tuple[Answered, ...]:
-        succeeded = [draft.body["job_id"] for draft, keeping in ended if keeping.keep_us and _succeeded(draft)]
+        succeeded = [draft.body["job_id"] for draft, keeping in ended if _keeps_answer(draft, keeping)]
         with redis_errors():
             lines = await self._outbox.results(succeeded)
         if len(lines) < len(succeeded):
             log.warning("recorder.answers_missing", count=len(succeeded) - len(lines))
         found = []
         for draft, keeping in ended:
-            line = lines.get(draft.body["job_id"]) if keeping.keep_us and _succeeded(draft) else None
+            line = lines.get(draft.body["job_id"]) if _keeps_answer(draft, keeping) else None
             over = min(LATEST, draft.columns.at + keeping.keep_us) if keeping.keep_us else None
             answer = None if line is None else _text(line)
             found.append(Answered(draft.columns.job_id or "", draft.columns.facet.task_class or "", answer, now, over))
@@ -136,6 +157,14 @@ def _subject(line: dict[str, Any]) -> str | None:
     if not isinstance(subject, str) or not 0 < len(subject) <= _LONGEST_SUBJECT or "\0" in subject:
         return None
     return subject
+
+
+def _keeps_question(draft: Draft, keeping: Keeping) -> bool:
+    return draft.kind is RecordKind.ACCEPTED and (keeping.keep_us > 0 or keeping.strict)
+
+
+def _keeps_answer(draft: Draft, keeping: Keeping) -> bool:
+    return keeping.keep_us > 0 and _succeeded(draft)
 
 
 def _succeeded(draft: Draft) -> bool:

@@ -186,11 +186,14 @@ class Recorder:
         return _Position(source, cursor)
 
     async def _prepare(self, position: _Position, entries: Sequence[OutboxEntry]) -> Batch:
+        made = await self._policies.complete([read_entry(entry) for entry in entries])
+        more = len(made) - len(entries)
+        count = max(more + 1, await self._contents.fitting(made))
         batch = Batch(
             source=position.source,
             after=position.cursor,
-            until=entries[-1].entry_id,
-            entries=await self._policies.complete([read_entry(entry) for entry in entries]),
+            until=entries[count - more - 1].entry_id,
+            entries=made[:count],
         )
         asked, answered = await self._contents.collect(batch.drafts)
         return replace(batch, asked=asked, answered=answered)

@@ -255,6 +255,26 @@ class Outbox:
             found = await self._redis.mget([keys.ENVELOPE + job_id for job_id in job_ids])
         return {job_id: envelope for job_id, envelope in zip(job_ids, found, strict=True) if envelope is not None}
 
+    async def sizes(self, asked: Sequence[str], answered: Sequence[str]) -> tuple[dict[str, int], dict[str, int]]:
+        """How many bytes the envelopes of some jobs have, and the results of others, by job id.
+
+        Raises:
+            ServiceUnavailable: Redis does not answer.
+        """
+        names = [*(keys.ENVELOPE + job_id for job_id in asked), *(keys.RESULT + job_id for job_id in answered)]
+        if not names:
+            return {}, {}
+        with redis_errors():
+            async with self._redis.pipeline(transaction=False) as pipe:
+                for name in names:
+                    pipe.strlen(name)
+                replies = await pipe.execute(raise_on_error=False)
+        sizes = [size if isinstance(size, int) else 0 for size in replies]
+        return (
+            dict(zip(asked, sizes, strict=False)),
+            dict(zip(answered, sizes[len(asked) :], strict=True)),
+        )
+
     async def drop_envelopes(self, job_ids: Sequence[str]) -> None:
         """Drop the envelopes of some jobs, unless they have been taken in anew and are to be claimed."""
         if not job_ids:

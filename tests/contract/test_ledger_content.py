@@ -15,7 +15,7 @@ from route_cases import make_table
 from sqlalchemy import select
 from structlog.testing import capture_logs
 
-from pointsman_audit import Ledger, Recorder, draft_of
+from pointsman_audit import Batch, Head, Ledger, Recorder, content_intake, draft_of
 from pointsman_audit.schema import content
 from pointsman_queue import Outbox, encode_envelope, keys
 from pointsman_routes import ErasureRecord, Job, JobState, PolicyRecord, RouteTable, Wire
@@ -269,3 +269,30 @@ async def test_content_goes_although_the_clock_went_back(ledger_url: str, redis:
         recorder.stop()
         await running
         assert await rows(ledger) == {}
+
+
+async def test_no_more_in_memory_than_is_said(
+    ledger_url: str, redis: ArqRedis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A batch ends where its content would be too much; every job is recorded once, with its content, all the same."""
+    monkeypatch.setattr(content_intake, "MOST_BYTES", 3_000)
+    table = policy(keep_content="1d")
+    for number in range(12):
+        await ask(redis, f"j{number}", metadata={"more": "x" * (5_000 if number == 5 else 800)})
+    together: list[int] = []
+
+    class Watching(Ledger):
+        async def append(self, batch: Batch) -> Head | None:
+            together.append(sum(len(asked.job) for asked in batch.asked))
+            return await super().append(batch)
+
+    jobs = [under(table, accepted(f"j{number}"), final(f"j{number}")) for number in range(12)]
+    await put(redis, [announced(table), *(record for job in jobs for record in job)])
+    ledger = Watching(ledger_url, clock=Clock())
+    await ledger.make()
+    assert await Recorder(Outbox(redis), ledger, clock=Clock()).drain() == 25
+    assert await ledger.head() == 25
+    assert set(await rows(ledger)) == {f"j{number}" for number in range(12)}
+    assert sorted(together)[-1] > 5_000 > 3_000 > sorted(together)[-2]
+    assert len(together) >= 5
+    await ledger.close()
