@@ -180,6 +180,8 @@ class Recorder:
             source = await self._outbox.source()
         cursor = await self._ledger.cursor(source)
         if cursor != START:
+            if await self._outbox.go_on_after(cursor):
+                log.error("recorder.outbox_went_back", source=source, cursor=cursor)
             # Whoever committed this may have died before it could drop it.
             with redis_errors():
                 await self._outbox.trim(cursor)

@@ -224,6 +224,35 @@ class Outbox:
                 await self._redis.transaction(step, keys.RECORDED)
         return int(dropped)
 
+    async def go_on_after(self, committed: str) -> bool:
+        """Have what is written from now on come after `committed`, which the ledger has of this outbox.
+
+        A Redis that came back without its last entries, or a replica that never had them, on a machine whose clock is
+        behind, would number new ones like those that are recorded: no recorder would ever read them.
+
+        Weakness: what was written since then and before this is not read.
+
+        Returns:
+            Whether the outbox was behind.
+
+        Raises:
+            ServiceUnavailable: Redis does not answer.
+        """
+
+        async def step(pipe: Pipeline) -> bool:
+            behind = entry_order(await _last_generated(pipe)) < entry_order(committed)
+            pipe.multi()  # type: ignore[no-untyped-call]
+            if behind:
+                pipe.xadd(keys.OUTBOX, {"at": 0}, id=committed)
+                pipe.xdel(keys.OUTBOX, committed)
+            return behind
+
+        with redis_errors(), suppress(*_NO_ROOM):
+            return entry_order(await _last_generated(self._redis)) < entry_order(committed) and bool(
+                await self._redis.transaction(step, keys.OUTBOX, value_from_callable=True)
+            )
+        return True
+
     async def first_id(self) -> str | None:
         """The id of the oldest entry; None when there is none."""
         with redis_errors():
@@ -287,6 +316,14 @@ class Outbox:
             over = [job_id for job_id, state in zip(job_ids, states, strict=True) if state is None or _is_final(state)]
             if over:
                 await self._redis.unlink(*(keys.ENVELOPE + job_id for job_id in over))
+
+
+async def _last_generated(redis: ArqRedis | Pipeline) -> str:
+    """The newest entry that ever was; the start where there is no stream."""
+    if not await redis.exists(keys.OUTBOX):
+        return START
+    stream = await redis.xinfo_stream(keys.OUTBOX)
+    return str(stream["last-generated-id"].decode())
 
 
 def _is_final(state: bytes) -> bool:

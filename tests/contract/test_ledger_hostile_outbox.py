@@ -72,3 +72,23 @@ async def test_nobody_else_speaks_for_the_ledger(ledger_url: str, redis: ArqRedi
         assert told["source"] == await Outbox(redis).source()
         async with ledger.reading() as connection:
             assert len((await connection.execute(select(quarantine))).all()) == 1
+
+
+@pytest.mark.parametrize("left", [True, False])
+async def test_an_outbox_that_went_back(ledger_url: str, redis: ArqRedis, left: bool) -> None:
+    """A Redis that lost its last entries while its clock went back numbers new ones so that they are recorded."""
+    ahead = "9999999999999-5"
+    await redis.xadd(keys.OUTBOX, {"at": 1, "record": accepted("j1").model_dump_json()}, id=ahead)
+    async with Ledger.open(ledger_url, make=True) as ledger:
+        assert await Recorder(Outbox(redis), ledger).drain() == 1
+        await redis.delete(keys.OUTBOX)
+        if left:
+            await redis.xadd(keys.OUTBOX, {"at": 1, "record": accepted("j0").model_dump_json()}, id="1-1")
+        recorder = Recorder(Outbox(redis), ledger)
+        await recorder.drain()
+        await put(redis, [accepted("j2")])
+        await recorder.drain()
+        assert [told["job_id"] for told in await recorded(ledger)] == ["j1", "j2"]
+        assert await redis.xlen(keys.OUTBOX) == 0
+        # A second one finds nothing to set right.
+        assert not await Outbox(redis).go_on_after(ahead)
